@@ -1,0 +1,141 @@
+package platform
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Engine is a kind of shop software that the cluster offers: the chart that
+// installs it, the versions and plans to choose from, and what it means for a
+// shop of this kind to be ready. A new engine is a chart and one of these.
+type Engine struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	Spec EngineSpec
+}
+
+// EngineSpec is what an engine offers and how the provisioner installs it.
+type EngineSpec struct {
+	DisplayName    string
+	Description    string
+	Chart          ChartSource
+	Versions       []EngineVersion
+	DefaultVersion string
+	Plans          []EnginePlan
+	DefaultPlan    string
+	Values         *runtime.RawExtension
+	ValuesSchema   *runtime.RawExtension
+	Mappings       []ValueMapping
+	Credentials    []Credential
+	Storefront     Storefront
+}
+
+// ChartSource is where a Helm chart comes from. Exactly one member is set.
+type ChartSource struct {
+	Builtin    *string
+	OCI        *string
+	Repository *ChartRepository
+}
+
+// ChartRepository is a chart in an HTTP chart repository.
+type ChartRepository struct {
+	URL  string
+	Name string
+}
+
+// EngineVersion is one version of an engine.
+type EngineVersion struct {
+	Name         string
+	ChartVersion string
+	Values       *runtime.RawExtension
+}
+
+// EnginePlan is one size of store.
+type EnginePlan struct {
+	Name        string
+	Description string
+	Quota       map[string]resource.Quantity
+	Limits      ContainerLimits
+	Values      *runtime.RawExtension
+}
+
+// ContainerLimits are the per-container rules of a plan, by resource name, such
+// as "cpu" or "memory".
+type ContainerLimits struct {
+	DefaultRequest map[string]resource.Quantity
+	Default        map[string]resource.Quantity
+	Max            map[string]resource.Quantity
+}
+
+// ValueMapping puts one field of a store into one chart value.
+type ValueMapping struct {
+	Value string
+	From  StoreField
+}
+
+// StoreField is a fact about a store that chart values can take.
+type StoreField string
+
+// The facts about a store that chart values can take.
+const (
+	StoreFieldName              StoreField = "Name"
+	StoreFieldDisplayName       StoreField = "DisplayName"
+	StoreFieldHost              StoreField = "Host"
+	StoreFieldURL               StoreField = "URL"
+	StoreFieldAdminEmail        StoreField = "AdminEmail"
+	StoreFieldVersion           StoreField = "Version"
+	StoreFieldPlan              StoreField = "Plan"
+	StoreFieldCredentialsSecret StoreField = "CredentialsSecret"
+	StoreFieldHibernated        StoreField = "Hibernated"
+	StoreFieldRetainData        StoreField = "RetainData"
+)
+
+// Credential is one secret value of a store.
+type Credential struct {
+	Key      string
+	Generate *RandomValue
+	From     *StoreField
+}
+
+// RandomValue is a value drawn from a cryptographic random source.
+type RandomValue struct {
+	Format RandomFormat
+	Length int32
+	Prefix string
+}
+
+// RandomFormat is the alphabet of a random value.
+type RandomFormat string
+
+// The alphabets of random values.
+const (
+	RandomAlphanumeric RandomFormat = "Alphanumeric"
+	RandomHex          RandomFormat = "Hex"
+)
+
+// Storefront says how to reach a shop and how to tell that it sells.
+type Storefront struct {
+	Service   string
+	Port      int32
+	Checks    []StorefrontCheck
+	AdminPath string
+}
+
+// StorefrontCheck is one GET request to a shop, with the shop's own Host.
+type StorefrontCheck struct {
+	Path     string
+	Status   int32
+	Contains string
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EngineList is a list of Engines.
+type EngineList struct {
+	metav1.TypeMeta
+	metav1.ListMeta
+	Items []Engine
+}

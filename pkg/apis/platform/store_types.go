@@ -1,0 +1,110 @@
+package platform
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Store is one online shop: a namespace of its own with a database, a web
+// tier, a URL and an admin login, all set up and ready to sell.
+type Store struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	Spec   StoreSpec
+	Status StoreStatus
+}
+
+// StoreSpec is the shop that a user wants.
+type StoreSpec struct {
+	Engine             string
+	Version            string
+	Plan               string
+	DisplayName        string
+	Host               string
+	AdminEmail         string
+	PowerState         PowerState
+	Suspend            bool
+	DeletionProtection bool
+	DeletionPolicy     DeletionPolicy
+	Values             *runtime.RawExtension
+	Owner              string
+}
+
+// PowerState says whether a store's workload runs.
+type PowerState string
+
+// The power states of a store.
+const (
+	PowerStateRunning    PowerState = "Running"
+	PowerStateHibernated PowerState = "Hibernated"
+)
+
+// DeletionPolicy says what becomes of a store's data when the store is deleted.
+type DeletionPolicy string
+
+// The deletion policies of a store.
+const (
+	DeletionPolicyDelete DeletionPolicy = "Delete"
+	DeletionPolicyRetain DeletionPolicy = "Retain"
+)
+
+// StoreStatus is the shop as the provisioner last saw it.
+type StoreStatus struct {
+	ObservedGeneration int64
+	Conditions         []metav1.Condition
+	Steps              []StoreStep
+	Namespace          string
+	URL                string
+	AdminURL           string
+	Version            string
+	Release            *StoreRelease
+}
+
+// StoreStep is one stage of provisioning a store.
+type StoreStep struct {
+	Name      string
+	State     StepState
+	StartTime *metav1.Time
+	EndTime   *metav1.Time
+	Message   string
+}
+
+// StepState is how far a stage of provisioning has come.
+type StepState string
+
+// The states of a step.
+const (
+	StepPending StepState = "Pending"
+	StepRunning StepState = "Running"
+	StepDone    StepState = "Done"
+	StepFailed  StepState = "Failed"
+)
+
+// StoreRelease is the Helm release behind a store.
+type StoreRelease struct {
+	Name         string
+	Chart        string
+	ChartVersion string
+	Revision     int64
+	Actions      []ReleaseAction
+}
+
+// ReleaseAction is one Helm action that ran for a store.
+type ReleaseAction struct {
+	Action   string
+	Revision int64
+	Result   string
+	Message  string
+	Time     metav1.Time
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// StoreList is a list of Stores.
+type StoreList struct {
+	metav1.TypeMeta
+	metav1.ListMeta
+	Items []Store
+}

@@ -1,0 +1,445 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// +genclient
+// +genclient:nonNamespaced
+// +genclient:noStatus
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Engine is a kind of shop software that the cluster offers: the chart that
+// installs it, the versions and plans to choose from, and what it means for a
+// shop of this kind to be ready. A new engine is a chart and one of these.
+type Engine struct {
+	// +k8s:opaqueType
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. Stores refer to the name.
+	//
+	// +optional
+	// +k8s:opaqueType
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the engine offers.
+	Spec EngineSpec `json:"spec"`
+}
+
+// EngineSpec is what an engine offers and how the provisioner installs it.
+type EngineSpec struct {
+	// displayName is the engine's name as people write it, such as "MedusaJS".
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=128
+	DisplayName string `json:"displayName,omitempty"`
+
+	// description tells a shop owner what the engine is, in a sentence or two.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// chart is where the engine's Helm chart comes from.
+	Chart ChartSource `json:"chart"`
+
+	// versions are the versions a store can run.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +k8s:required
+	// +k8s:minItems=1
+	// +k8s:maxItems=64
+	// +k8s:listType=map
+	// +k8s:listMapKey=name
+	Versions []EngineVersion `json:"versions"`
+
+	// defaultVersion is the version of a store that names none. It must be one
+	// of versions.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	DefaultVersion string `json:"defaultVersion"`
+
+	// plans are the sizes a store can have.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +k8s:required
+	// +k8s:minItems=1
+	// +k8s:maxItems=64
+	// +k8s:listType=map
+	// +k8s:listMapKey=name
+	Plans []EnginePlan `json:"plans"`
+
+	// defaultPlan is the plan of a store that names none. It must be one of
+	// plans.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	DefaultPlan string `json:"defaultPlan"`
+
+	// values are chart values that every store of this engine gets. The
+	// version's values, the plan's, the store's own and what mappings set come
+	// over them, in this order.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	Values *runtime.RawExtension `json:"values,omitempty"`
+
+	// valuesSchema is the JSON Schema that a store's spec.values must satisfy.
+	// Without one a store may set no values. Leave additionalProperties false at
+	// every level, else a store can reach chart values it should not.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	ValuesSchema *runtime.RawExtension `json:"valuesSchema,omitempty"`
+
+	// mappings say which chart value takes which field of the store. They win
+	// over all other values.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=value
+	// +k8s:optional
+	// +k8s:maxItems=64
+	// +k8s:listType=map
+	// +k8s:listMapKey=value
+	Mappings []ValueMapping `json:"mappings,omitempty"`
+
+	// credentials are the secrets that every store of this engine needs. Each
+	// is made once, kept in the store's namespace, and never changed.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +k8s:optional
+	// +k8s:maxItems=32
+	// +k8s:listType=map
+	// +k8s:listMapKey=key
+	Credentials []Credential `json:"credentials,omitempty"`
+
+	// storefront says how to tell that a shop of this engine sells.
+	Storefront Storefront `json:"storefront"`
+}
+
+// ChartSource is where a Helm chart comes from. Exactly one member is set.
+type ChartSource struct {
+	// builtin names a chart that the provisioner carries itself.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:unionMember
+	// +k8s:maxLength=63
+	Builtin *string `json:"builtin,omitempty"`
+
+	// oci is a chart in an OCI registry, such as
+	// "oci://registry.example.com/charts/medusa".
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:unionMember
+	// +k8s:maxLength=512
+	OCI *string `json:"oci,omitempty"`
+
+	// repository is a chart in an HTTP chart repository.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:unionMember
+	Repository *ChartRepository `json:"repository,omitempty"`
+}
+
+// ChartRepository is a chart in an HTTP chart repository.
+type ChartRepository struct {
+	// url is the repository's address, without index.yaml.
+	//
+	// +k8s:required
+	// +k8s:maxLength=512
+	URL string `json:"url"`
+
+	// name is the chart's name in the repository.
+	//
+	// +k8s:required
+	// +k8s:maxLength=128
+	Name string `json:"name"`
+}
+
+// EngineVersion is one version of an engine.
+type EngineVersion struct {
+	// name is the version as users write it, such as "2.21.2".
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	Name string `json:"name"`
+
+	// chartVersion is the version of the chart that installs it. Built-in
+	// charts have just one, and need none here.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
+	ChartVersion string `json:"chartVersion,omitempty"`
+
+	// values are chart values for this version, usually the image to run.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	Values *runtime.RawExtension `json:"values,omitempty"`
+}
+
+// EnginePlan is one size of store.
+type EnginePlan struct {
+	// name is the plan as users write it, such as "standard".
+	//
+	// +k8s:required
+	// +k8s:format=k8s-short-name
+	Name string `json:"name"`
+
+	// description tells a shop owner what the plan is for.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// quota is the ResourceQuota of the store's namespace: the most that the
+	// whole store may use, by the names ResourceQuota knows, such as
+	// "limits.cpu" or "persistentvolumeclaims".
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:eachVal=+k8s:opaqueType
+	Quota map[string]resource.Quantity `json:"quota,omitempty"`
+
+	// limits is the LimitRange of the store's namespace: what a single
+	// container gets and may ask for.
+	//
+	// +optional
+	Limits ContainerLimits `json:"limits,omitempty"`
+
+	// values are chart values for this plan, usually sizes.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	Values *runtime.RawExtension `json:"values,omitempty"`
+}
+
+// ContainerLimits are the per-container rules of a plan, by resource name, such
+// as "cpu" or "memory".
+type ContainerLimits struct {
+	// defaultRequest is what a container that names no request is given.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:eachVal=+k8s:opaqueType
+	DefaultRequest map[string]resource.Quantity `json:"defaultRequest,omitempty"`
+
+	// default is the limit of a container that names none.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:eachVal=+k8s:opaqueType
+	Default map[string]resource.Quantity `json:"default,omitempty"`
+
+	// max is the most that one container may have.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:eachVal=+k8s:opaqueType
+	Max map[string]resource.Quantity `json:"max,omitempty"`
+}
+
+// ValueMapping puts one field of a store into one chart value.
+type ValueMapping struct {
+	// value is the chart value's path, with dots, such as "store.title".
+	//
+	// +k8s:required
+	// +k8s:maxLength=253
+	Value string `json:"value"`
+
+	// from is the field of the store that goes there.
+	//
+	// +k8s:required
+	From StoreField `json:"from"`
+}
+
+// StoreField is a fact about a store that chart values can take.
+//
+// +enum
+// +k8s:enum
+type StoreField string
+
+// The facts about a store that chart values can take.
+const (
+	// StoreFieldName is metadata.name, a string.
+	StoreFieldName StoreField = "Name"
+	// StoreFieldDisplayName is spec.displayName, a string.
+	StoreFieldDisplayName StoreField = "DisplayName"
+	// StoreFieldHost is spec.host, a string.
+	StoreFieldHost StoreField = "Host"
+	// StoreFieldURL is the shop's URL with scheme and port, a string.
+	StoreFieldURL StoreField = "URL"
+	// StoreFieldAdminEmail is spec.adminEmail, a string.
+	StoreFieldAdminEmail StoreField = "AdminEmail"
+	// StoreFieldVersion is spec.version, a string.
+	StoreFieldVersion StoreField = "Version"
+	// StoreFieldPlan is spec.plan, a string.
+	StoreFieldPlan StoreField = "Plan"
+	// StoreFieldCredentialsSecret is the name of the Secret in the store's
+	// namespace that holds the engine's credentials, a string.
+	StoreFieldCredentialsSecret StoreField = "CredentialsSecret"
+	// StoreFieldHibernated is true when spec.powerState is Hibernated.
+	StoreFieldHibernated StoreField = "Hibernated"
+	// StoreFieldRetainData is true when spec.deletionPolicy is Retain.
+	StoreFieldRetainData StoreField = "RetainData"
+)
+
+// Credential is one secret value of a store.
+type Credential struct {
+	// key is the value's key in the store's credentials Secret.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	Key string `json:"key"`
+
+	// generate is how the value is made at random. Exactly one of generate and
+	// from is set.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:unionMember
+	Generate *RandomValue `json:"generate,omitempty"`
+
+	// from copies a field of the store as it is when the store is first set up,
+	// so that a login and its password stand together.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:unionMember
+	From *StoreField `json:"from,omitempty"`
+}
+
+// RandomValue is a value drawn from a cryptographic random source.
+type RandomValue struct {
+	// format is the alphabet: Alphanumeric draws letters and digits, Hex draws
+	// the digits 0-9 and a-f.
+	//
+	// +optional
+	// +default="Alphanumeric"
+	// +k8s:optional
+	Format RandomFormat `json:"format,omitempty"`
+
+	// length is how many characters are drawn.
+	//
+	// +k8s:required
+	// +k8s:minimum=16
+	// +k8s:maximum=256
+	Length int32 `json:"length"`
+
+	// prefix stands before the random characters.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// RandomFormat is the alphabet of a random value.
+//
+// +enum
+// +k8s:enum
+type RandomFormat string
+
+// The alphabets of random values.
+const (
+	// RandomAlphanumeric draws from a-z, A-Z and 0-9.
+	RandomAlphanumeric RandomFormat = "Alphanumeric"
+	// RandomHex draws from 0-9 and a-f.
+	RandomHex RandomFormat = "Hex"
+)
+
+// Storefront says how to reach a shop and how to tell that it sells.
+type Storefront struct {
+	// service names the Service in the store's namespace that shoppers reach.
+	//
+	// +k8s:required
+	// +k8s:format=k8s-short-name
+	Service string `json:"service"`
+
+	// port is the Service's port.
+	//
+	// +k8s:required
+	// +k8s:minimum=1
+	// +k8s:maximum=65535
+	Port int32 `json:"port"`
+
+	// checks are the requests that must all succeed before the store is Ready.
+	//
+	// +listType=map
+	// +listMapKey=path
+	// +k8s:required
+	// +k8s:minItems=1
+	// +k8s:maxItems=16
+	// +k8s:listType=map
+	// +k8s:listMapKey=path
+	Checks []StorefrontCheck `json:"checks"`
+
+	// adminPath is the path of the admin login under the shop's URL, such as
+	// "/app".
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=253
+	AdminPath string `json:"adminPath,omitempty"`
+}
+
+// StorefrontCheck is one GET request to a shop, with the shop's own Host.
+type StorefrontCheck struct {
+	// path is the request's path, with its query if it has one.
+	//
+	// +k8s:required
+	// +k8s:maxLength=512
+	Path string `json:"path"`
+
+	// status is the HTTP status that means success.
+	//
+	// +optional
+	// +default=200
+	// +k8s:optional
+	// +k8s:minimum=100
+	// +k8s:maximum=599
+	Status int32 `json:"status,omitempty"`
+
+	// contains is text that the body must hold.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=512
+	Contains string `json:"contains,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EngineList is a list of Engines.
+type EngineList struct {
+	// +k8s:opaqueType
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	//
+	// +optional
+	// +k8s:opaqueType
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items are the engines.
+	//
+	// +k8s:opaqueType
+	Items []Engine `json:"items"`
+}

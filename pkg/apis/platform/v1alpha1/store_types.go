@@ -1,0 +1,348 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Finalizer is set on every Store at creation. The provisioner removes it when
+// nothing of the store is left in the cluster, and only then the Store goes.
+const Finalizer = "platform.dev/provisioner"
+
+// +genclient
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// Store is one online shop: a namespace of its own with a database, a web
+// tier, a URL and an admin login, all set up and ready to sell.
+type Store struct {
+	// +k8s:opaqueType
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. The name is at most 63
+	// characters long and may hold lower-case letters, digits and '-', because
+	// it becomes part of the shop's host name.
+	//
+	// +optional
+	// +k8s:opaqueType
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the shop that is wanted.
+	Spec StoreSpec `json:"spec"`
+
+	// status is the shop as it is. Only the provisioner writes it.
+	//
+	// +optional
+	Status StoreStatus `json:"status,omitempty"`
+}
+
+// StoreSpec is the shop that a user wants.
+type StoreSpec struct {
+	// engine names the Engine, the kind of shop software, that the store runs,
+	// such as "medusa". `kubectl get engines` lists what the cluster offers. It
+	// cannot be changed: to move to another engine create another store.
+	//
+	// +k8s:required
+	// +k8s:immutable
+	// +k8s:maxLength=63
+	Engine string `json:"engine"`
+
+	// version is the engine's version to run. Left empty at creation it becomes
+	// the engine's default version and stays there; change it to upgrade.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
+	Version string `json:"version,omitempty"`
+
+	// plan names the engine's plan that sizes the store: its resource quota,
+	// its limits and the size of its parts. Left empty at creation it becomes
+	// the engine's default plan.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
+	Plan string `json:"plan,omitempty"`
+
+	// displayName is the shop's title as shoppers see it. Any printable text is
+	// allowed and shown exactly as written. Left empty it becomes the store's
+	// name.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=128
+	DisplayName string `json:"displayName,omitempty"`
+
+	// host is the shop's host name. Left empty it becomes the store's name
+	// under the platform's domain, such as "flowers.shops.example.com".
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:format=k8s-long-name
+	Host string `json:"host,omitempty"`
+
+	// adminEmail is the address that logs in as the shop's administrator. It is
+	// used when the shop is first set up; changing it later does not rename the
+	// login. Left empty it becomes admin@ the shop's host.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=254
+	AdminEmail string `json:"adminEmail,omitempty"`
+
+	// powerState says whether the shop runs. A hibernated store keeps its data,
+	// its secrets and its URL, and has no running pods.
+	//
+	// +optional
+	// +default="Running"
+	// +k8s:optional
+	PowerState PowerState `json:"powerState,omitempty"`
+
+	// suspend stops the provisioner from acting on the store while it is true.
+	// The shop itself goes on as it is.
+	//
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// deletionProtection refuses to delete the store while it is true.
+	//
+	// +optional
+	DeletionProtection bool `json:"deletionProtection,omitempty"`
+
+	// deletionPolicy says what becomes of the shop's data when the store is
+	// deleted: Delete removes everything; Retain keeps the namespace with its
+	// volumes and secrets, and removes what runs.
+	//
+	// +optional
+	// +default="Delete"
+	// +k8s:optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// values are settings of the engine's own, as its Engine's
+	// spec.valuesSchema allows them. Most stores need none.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	Values *runtime.RawExtension `json:"values,omitempty"`
+
+	// owner is the user who created the store, written by the server from the
+	// authenticated request. What a client sends here is ignored. To create a
+	// store for somebody else, impersonate them (kubectl --as).
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=1024
+	Owner string `json:"owner,omitempty"`
+}
+
+// PowerState says whether a store's workload runs.
+//
+// +enum
+// +k8s:enum
+type PowerState string
+
+// The power states of a store.
+const (
+	// PowerStateRunning is a shop that is open.
+	PowerStateRunning PowerState = "Running"
+	// PowerStateHibernated is a shop that keeps its data and runs no pods.
+	PowerStateHibernated PowerState = "Hibernated"
+)
+
+// DeletionPolicy says what becomes of a store's data when the store is deleted.
+//
+// +enum
+// +k8s:enum
+type DeletionPolicy string
+
+// The deletion policies of a store.
+const (
+	// DeletionPolicyDelete removes the namespace with all volumes and secrets.
+	DeletionPolicyDelete DeletionPolicy = "Delete"
+	// DeletionPolicyRetain keeps the namespace, its volumes and its secrets.
+	DeletionPolicyRetain DeletionPolicy = "Retain"
+)
+
+// StoreStatus is the shop as the provisioner last saw it.
+type StoreStatus struct {
+	// observedGeneration is the metadata.generation that this status describes.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions tell what is true of the store. Ready sums them up: it is True
+	// only when the storefront has answered as a shop that sells. The others are
+	// NamespaceReady, SecretsReady, ReleaseInstalled, WorkloadReady, RouteReady
+	// and StorefrontReady, and, while they apply, Reconciling and Stalled.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +k8s:optional
+	// +k8s:listType=map
+	// +k8s:listMapKey=type
+	// +k8s:eachVal=+k8s:opaqueType
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// steps are the stages of provisioning in their order, with the time each
+	// one took.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +k8s:optional
+	// +k8s:maxItems=32
+	// +k8s:listType=map
+	// +k8s:listMapKey=name
+	Steps []StoreStep `json:"steps,omitempty"`
+
+	// namespace is the namespace that holds the shop.
+	//
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// url is where shoppers find the shop.
+	//
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// adminURL is where the shop's administrator logs in.
+	//
+	// +optional
+	AdminURL string `json:"adminURL,omitempty"`
+
+	// version is the engine version that is installed.
+	//
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// release is the Helm release behind the shop.
+	//
+	// +optional
+	// +k8s:optional
+	Release *StoreRelease `json:"release,omitempty"`
+}
+
+// StoreStep is one stage of provisioning a store.
+type StoreStep struct {
+	// name is the stage, and also the type of the condition it makes true.
+	//
+	// +k8s:required
+	Name string `json:"name"`
+
+	// state is how far the stage has come.
+	//
+	// +k8s:required
+	State StepState `json:"state"`
+
+	// startTime is when the stage was first worked on.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// endTime is when the stage was done.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	EndTime *metav1.Time `json:"endTime,omitempty"`
+
+	// message tells what the stage waits for, naming the object that is in the
+	// way.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// StepState is how far a stage of provisioning has come.
+//
+// +enum
+// +k8s:enum
+type StepState string
+
+// The states of a step.
+const (
+	// StepPending is a stage that waits for an earlier one.
+	StepPending StepState = "Pending"
+	// StepRunning is a stage that is being worked on.
+	StepRunning StepState = "Running"
+	// StepDone is a stage whose condition is true.
+	StepDone StepState = "Done"
+	// StepFailed is a stage that cannot go on as things are. It is retried.
+	StepFailed StepState = "Failed"
+)
+
+// StoreRelease is the Helm release behind a store.
+type StoreRelease struct {
+	// name is the release's name in the store's namespace.
+	//
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// chart is the chart's name.
+	//
+	// +optional
+	Chart string `json:"chart,omitempty"`
+
+	// chartVersion is the chart's version.
+	//
+	// +optional
+	ChartVersion string `json:"chartVersion,omitempty"`
+
+	// revision is the release's revision as Helm counts them.
+	//
+	// +optional
+	Revision int64 `json:"revision,omitempty"`
+
+	// actions are the last three Helm actions, the newest first.
+	//
+	// +optional
+	// +listType=atomic
+	// +k8s:optional
+	// +k8s:maxItems=3
+	Actions []ReleaseAction `json:"actions,omitempty"`
+}
+
+// ReleaseAction is one Helm action that ran for a store.
+type ReleaseAction struct {
+	// action is what Helm was asked to do: install, upgrade, rollback, unlock
+	// or uninstall.
+	Action string `json:"action"`
+
+	// revision is the release revision the action made.
+	//
+	// +optional
+	Revision int64 `json:"revision,omitempty"`
+
+	// result is "succeeded" or "failed".
+	Result string `json:"result"`
+
+	// message tells why a failed action failed.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// time is when the action ended.
+	//
+	// +k8s:opaqueType
+	Time metav1.Time `json:"time"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// StoreList is a list of Stores.
+type StoreList struct {
+	// +k8s:opaqueType
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	//
+	// +optional
+	// +k8s:opaqueType
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items are the stores.
+	//
+	// +k8s:opaqueType
+	Items []Store `json:"items"`
+}

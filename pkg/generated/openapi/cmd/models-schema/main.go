@@ -1,0 +1,42 @@
+// Command models-schema prints the OpenAPI v2 models of the platform API as
+// JSON, from which the apply configurations are generated.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"platform.dev/stores/pkg/generated/openapi"
+)
+
+func main() {
+	if err := json.NewEncoder(os.Stdout).Encode(swagger()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func swagger() *spec.Swagger {
+	definitions := spec.Definitions{}
+	for name, definition := range openapi.GetOpenAPIDefinitions(reference) {
+		// An embedded v2 schema is what the v2 document wants where a type has one.
+		if v2, ok := definition.Schema.Extensions[common.ExtensionV2Schema].(spec.Schema); ok {
+			definition.Schema = v2
+		}
+		definitions[name] = definition.Schema
+	}
+	return &spec.Swagger{SwaggerProps: spec.SwaggerProps{
+		Swagger:     "2.0",
+		Info:        &spec.Info{InfoProps: spec.InfoProps{Title: "platform.dev", Version: "v1alpha1"}},
+		Paths:       &spec.Paths{},
+		Definitions: definitions,
+	}}
+}
+
+func reference(name string) spec.Ref {
+	return spec.MustCreateRef("#/definitions/" + name)
+}

@@ -1,0 +1,3 @@
+module platform.dev/stores/test
+
+go 1.26.0
