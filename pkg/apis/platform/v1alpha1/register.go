@@ -22,7 +22,7 @@ var (
 )
 
 func init() {
-	localSchemeBuilder.Register(addKnownTypes, addDefaultingFuncs, addFieldLabelConversions, RegisterValidations)
+	localSchemeBuilder.Register(addKnownTypes, addDefaultingFuncs, addFieldLabelConversions)
 }
 
 // Resource qualifies an unqualified resource name with this package's group.

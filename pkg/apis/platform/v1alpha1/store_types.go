@@ -10,6 +10,7 @@ import (
 const Finalizer = "platform.dev/provisioner"
 
 // +genclient
+// +k8s:supportsSubresource="/status"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // Store is one online shop: a namespace of its own with a database, a web

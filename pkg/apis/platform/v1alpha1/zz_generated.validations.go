@@ -47,7 +47,7 @@ func RegisterValidations(scheme *runtime.Scheme) error {
 		(*Store)(nil),
 		func(ctx context.Context, op operation.Operation, obj, oldObj interface{}) field.ErrorList {
 			switch op.Request.SubresourcePath() {
-			case "/":
+			case "/", "/status":
 				return Validate_Store(
 					ctx, op, nil, /* fldPath */
 					obj.(*Store),

@@ -1,0 +1,214 @@
+// Package storeengine keeps stores and engines in step: a store names an engine
+// that exists, a version and a plan that the engine offers, and values that the
+// engine's schema allows; and an engine that stores use is not deleted.
+package storeengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/admission"
+
+	"platform.dev/stores/pkg/admission/initializer"
+	"platform.dev/stores/pkg/admission/valuesschema"
+	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
+	"platform.dev/stores/pkg/generated/informers/externalversions"
+	listers "platform.dev/stores/pkg/generated/listers/platform/v1alpha1"
+)
+
+// PluginName is the plugin's name in --enable-admission-plugins.
+const PluginName = "StoreEngine"
+
+// Register makes the plugin known under its name.
+func Register(plugins *admission.Plugins) {
+	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) {
+		return &plugin{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}, nil
+	})
+}
+
+type plugin struct {
+	*admission.Handler
+	client  clientset.Interface
+	engines listers.EngineLister
+}
+
+var (
+	_ admission.MutationInterface   = &plugin{}
+	_ admission.ValidationInterface = &plugin{}
+	_ initializer.WantsPlatform     = &plugin{}
+)
+
+// SetPlatform takes the client and the lister of engines.
+func (p *plugin) SetPlatform(client clientset.Interface, informers externalversions.SharedInformerFactory) {
+	engines := informers.Platform().V1alpha1().Engines()
+	p.client = client
+	p.engines = engines.Lister()
+	p.SetReadyFunc(engines.Informer().HasSynced)
+}
+
+// ValidateInitialization fails when the server did not call SetPlatform.
+func (p *plugin) ValidateInitialization() error {
+	if p.client == nil || p.engines == nil {
+		return errors.New(PluginName + " needs a platform client and informers")
+	}
+	return nil
+}
+
+// Admit pins the engine's default version and plan where a store names none.
+func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	store, ok := a.GetObject().(*platform.Store)
+	if !ok || a.GetSubresource() != "" || store.Spec.Version != "" && store.Spec.Plan != "" {
+		return nil
+	}
+	engine, err := p.engine(ctx, store.Spec.Engine)
+	if apierrors.IsNotFound(err) {
+		return nil // Validate says so, together with what else is wrong.
+	}
+	if err != nil {
+		return err
+	}
+	if store.Spec.Version == "" {
+		store.Spec.Version = engine.Spec.DefaultVersion
+	}
+	if store.Spec.Plan == "" {
+		store.Spec.Plan = engine.Spec.DefaultPlan
+	}
+	return nil
+}
+
+// Validate refuses what would bring stores and engines out of step. A store that
+// is being deleted is left alone, so that its finalizer can always be removed.
+func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if a.GetSubresource() != "" {
+		return nil
+	}
+	if a.GetOperation() == admission.Delete {
+		if a.GetResource().GroupResource() == v1alpha1.Resource("engines") {
+			return p.validateUnused(ctx, a)
+		}
+		return nil
+	}
+	switch object := a.GetObject().(type) {
+	case *platform.Engine:
+		if errs := validateSchema(object); len(errs) > 0 {
+			return apierrors.NewInvalid(v1alpha1.Kind("Engine"), object.Name, errs)
+		}
+	case *platform.Store:
+		if object.DeletionTimestamp != nil {
+			return nil
+		}
+		old, _ := a.GetOldObject().(*platform.Store)
+		errs, err := p.validateStore(ctx, object, old)
+		if err != nil {
+			return err
+		}
+		if len(errs) > 0 {
+			return apierrors.NewInvalid(v1alpha1.Kind("Store"), object.Name, errs)
+		}
+	}
+	return nil
+}
+
+// validateStore checks what the write changes: a version that the engine has
+// stopped offering does not get in the way of other changes.
+func (p *plugin) validateStore(ctx context.Context, store, old *platform.Store) (field.ErrorList, error) {
+	path := field.NewPath("spec")
+	if store.Spec.Engine == "" || old != nil && old.Spec.Engine != store.Spec.Engine {
+		return nil, nil // The field's own validation says so.
+	}
+	engine, err := p.engine(ctx, store.Spec.Engine)
+	if apierrors.IsNotFound(err) {
+		return field.ErrorList{field.Invalid(path.Child("engine"), store.Spec.Engine,
+			"no such engine: `kubectl get engines` lists those that this cluster offers")}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var errs field.ErrorList
+	if old == nil || old.Spec.Version != store.Spec.Version {
+		var offered []string
+		for _, version := range engine.Spec.Versions {
+			offered = append(offered, version.Name)
+		}
+		errs = append(errs, validateOffered(store.Spec.Version, offered, path.Child("version"))...)
+	}
+	if old == nil || old.Spec.Plan != store.Spec.Plan {
+		var offered []string
+		for _, plan := range engine.Spec.Plans {
+			offered = append(offered, plan.Name)
+		}
+		errs = append(errs, validateOffered(store.Spec.Plan, offered, path.Child("plan"))...)
+	}
+	return append(errs, validateValues(store, engine, path.Child("values"))...), nil
+}
+
+func validateOffered(value string, offered []string, path *field.Path) field.ErrorList {
+	if slices.Contains(offered, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, value, offered)}
+}
+
+func validateValues(store *platform.Store, engine *v1alpha1.Engine, path *field.Path) field.ErrorList {
+	if store.Spec.Values == nil {
+		return nil
+	}
+	if engine.Spec.ValuesSchema == nil {
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("engine %q takes no values", engine.Name))}
+	}
+	schema, err := valuesschema.Parse(engine.Spec.ValuesSchema.Raw)
+	if err != nil {
+		return field.ErrorList{field.InternalError(path, fmt.Errorf("engine %q: %w", engine.Name, err))}
+	}
+	return schema.Validate(store.Spec.Values.Raw, path)
+}
+
+func validateSchema(engine *platform.Engine) field.ErrorList {
+	if engine.Spec.ValuesSchema == nil {
+		return nil
+	}
+	if _, err := valuesschema.Parse(engine.Spec.ValuesSchema.Raw); err != nil {
+		return field.ErrorList{field.Invalid(field.NewPath("spec", "valuesSchema"), string(engine.Spec.ValuesSchema.Raw), err.Error())}
+	}
+	return nil
+}
+
+// validateUnused refuses to delete an engine while stores run it: without the
+// engine they could be neither changed nor deleted in order.
+func (p *plugin) validateUnused(ctx context.Context, a admission.Attributes) error {
+	users, err := p.client.PlatformV1alpha1().Stores(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector(v1alpha1.FieldEngine, a.GetName()).String(),
+		Limit:         1,
+	})
+	if err != nil {
+		return fmt.Errorf("looking for stores of engine %q: %w", a.GetName(), err)
+	}
+	if len(users.Items) == 0 {
+		return nil
+	}
+	user := users.Items[0]
+	return admission.NewForbidden(a, fmt.Errorf("store %s/%s runs this engine: delete the stores that `kubectl get stores -A --field-selector %s=%s` lists first",
+		user.Namespace, user.Name, v1alpha1.FieldEngine, a.GetName()))
+}
+
+// engine returns an engine from the cache or, for one created a moment ago, from
+// the server.
+func (p *plugin) engine(ctx context.Context, name string) (*v1alpha1.Engine, error) {
+	if !p.WaitForReady() {
+		return nil, apierrors.NewServiceUnavailable("the list of engines has not been read yet, try again")
+	}
+	engine, err := p.engines.Get(name)
+	if apierrors.IsNotFound(err) && name != "" {
+		return p.client.PlatformV1alpha1().Engines().Get(ctx, name, metav1.GetOptions{})
+	}
+	return engine, err
+}

@@ -1,0 +1,72 @@
+// Package engines is the registry of Engines.
+package engines
+
+import (
+	"context"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/apis/platform/validation"
+)
+
+// strategy says how an Engine is created and updated.
+type strategy struct {
+	rest.DeclarativeValidation
+	names.NameGenerator
+}
+
+var (
+	_ rest.RESTCreateStrategy            = strategy{}
+	_ rest.RESTUpdateStrategy            = strategy{}
+	_ rest.RESTDeleteStrategy            = strategy{}
+	_ rest.DeclarativeValidationStrategy = strategy{}
+)
+
+// NamespaceScoped is false: an engine is offered to the whole cluster.
+func (strategy) NamespaceScoped() bool { return false }
+
+// AllowCreateOnUpdate is false: a PUT never creates an engine.
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+// AllowUnconditionalUpdate is true: a PUT without a resourceVersion overwrites
+// on purpose.
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// PrepareForCreate starts the generations.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	obj.(*platform.Engine).Generation = 1
+}
+
+// PrepareForUpdate counts a generation when the offer changes.
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	engine, oldEngine := obj.(*platform.Engine), old.(*platform.Engine)
+	if !apiequality.Semantic.DeepEqual(engine.Spec, oldEngine.Spec) {
+		engine.Generation = oldEngine.Generation + 1
+	}
+}
+
+// Validate returns every fault of a new engine.
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateEngine(obj.(*platform.Engine))
+}
+
+// ValidateUpdate returns every fault of a changed engine.
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateEngineUpdate(obj.(*platform.Engine), old.(*platform.Engine))
+}
+
+// WarningsOnCreate warns of nothing.
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// WarningsOnUpdate warns of nothing.
+func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// Canonicalize changes nothing: there is one way to write an engine.
+func (strategy) Canonicalize(runtime.Object) {}

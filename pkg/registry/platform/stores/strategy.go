@@ -1,0 +1,134 @@
+// Package stores is the registry of Stores: what may be written, what the
+// server writes itself, how they are listed and selected.
+package stores
+
+import (
+	"context"
+	"slices"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/apis/platform/validation"
+)
+
+// strategy says how a Store is created, updated and deleted through the main
+// resource.
+type strategy struct {
+	rest.DeclarativeValidation
+	names.NameGenerator
+	domain string
+}
+
+var (
+	_ rest.RESTCreateStrategy            = strategy{}
+	_ rest.RESTUpdateStrategy            = strategy{}
+	_ rest.RESTDeleteStrategy            = strategy{}
+	_ rest.ResetFieldsStrategy           = strategy{}
+	_ rest.DeclarativeValidationStrategy = strategy{}
+)
+
+// newStrategy makes stores without a host answer under domain.
+func newStrategy(scheme *runtime.Scheme, domain string) strategy {
+	return strategy{rest.DeclarativeValidation{Scheme: scheme}, names.SimpleNameGenerator, domain}
+}
+
+// NamespaceScoped is true: who may see a store is decided by its namespace.
+func (strategy) NamespaceScoped() bool { return true }
+
+// AllowCreateOnUpdate is false: a PUT never creates a store, so that a late
+// update cannot bring a deleted one back.
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+// AllowUnconditionalUpdate is true, as for most built-in resources: a PUT that
+// carries a resourceVersion is refused when it is stale, and one without
+// overwrites on purpose.
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// GetResetFields names what the main resource does not own, so that server-side
+// apply does not record an owner for it.
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
+			fieldpath.MakePathOrDie("status"),
+			fieldpath.MakePathOrDie("spec", "owner"),
+		),
+	}
+}
+
+// PrepareForCreate writes what only the server knows: who creates the store,
+// the finalizer, the defaults that come from the name, and a Ready condition
+// that no client can mistake for a finished store.
+func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
+	store := obj.(*platform.Store)
+	store.Generation = 1
+	store.Spec.Owner = ""
+	if user, ok := genericapirequest.UserFrom(ctx); ok {
+		store.Spec.Owner = user.GetName()
+	}
+	s.setDefaults(store)
+	if !slices.Contains(store.Finalizers, v1alpha1.Finalizer) {
+		store.Finalizers = append(store.Finalizers, v1alpha1.Finalizer)
+	}
+	store.Status = platform.StoreStatus{Conditions: []metav1.Condition{{
+		Type:               v1alpha1.ConditionReady,
+		Status:             metav1.ConditionUnknown,
+		Reason:             v1alpha1.ReasonPending,
+		Message:            "Waiting for the provisioner to take the store up.",
+		LastTransitionTime: store.CreationTimestamp,
+	}}}
+}
+
+// PrepareForUpdate keeps the owner and the status, and counts a generation when
+// the wanted state changes.
+func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	store, oldStore := obj.(*platform.Store), old.(*platform.Store)
+	store.Status = oldStore.Status
+	store.Spec.Owner = oldStore.Spec.Owner
+	s.setDefaults(store)
+	if !apiequality.Semantic.DeepEqual(store.Spec, oldStore.Spec) {
+		store.Generation = oldStore.Generation + 1
+	}
+}
+
+// setDefaults fills the fields whose defaults are made from other fields.
+func (s strategy) setDefaults(store *platform.Store) {
+	if store.Spec.DisplayName == "" {
+		store.Spec.DisplayName = store.Name
+	}
+	if store.Spec.Host == "" {
+		store.Spec.Host = store.Name + "." + s.domain
+	}
+	if store.Spec.AdminEmail == "" {
+		store.Spec.AdminEmail = "admin@" + store.Spec.Host
+	}
+}
+
+// Validate returns every fault of a new store.
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateStore(obj.(*platform.Store))
+}
+
+// ValidateUpdate returns every fault of a changed store.
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateStoreUpdate(obj.(*platform.Store), old.(*platform.Store))
+}
+
+// WarningsOnCreate warns of nothing.
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// WarningsOnUpdate warns of nothing.
+func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// Canonicalize changes nothing: there is one way to write a store.
+func (strategy) Canonicalize(runtime.Object) {}
