@@ -1,0 +1,81 @@
+package postgres
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	defaultMaxConns           = 16
+	defaultProgressInterval   = 5 * time.Second
+	defaultCompactionInterval = 5 * time.Minute
+	defaultConnectTimeout     = 5 * time.Second
+)
+
+// Config says which database to use and how. The zero value of every field but
+// ConnString means its default.
+type Config struct {
+	// ConnString is a PostgreSQL URL or keyword/value string. The tables live in the
+	// first schema of its search_path.
+	ConnString string
+	// MaxConns bounds the connections of this process, not counting the one that
+	// listens for changes. Default 16, at least 4.
+	MaxConns int32
+	// ProgressInterval is how often an idle watch with ProgressNotify is told the
+	// current revision. Default 5 seconds.
+	ProgressInterval time.Duration
+	// CompactionInterval is the age at which revisions stop being served to lists and
+	// watches. Default 5 minutes; it should not be below the 75 seconds of history the
+	// watch cache promises. Rows of the log are kept.
+	CompactionInterval time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxConns == 0 {
+		c.MaxConns = defaultMaxConns
+	}
+	c.MaxConns = max(c.MaxConns, 4)
+	if c.ProgressInterval == 0 {
+		c.ProgressInterval = defaultProgressInterval
+	}
+	if c.CompactionInterval == 0 {
+		c.CompactionInterval = defaultCompactionInterval
+	}
+	return c
+}
+
+// sessionSettings make the planner choose index scans whatever the statistics say:
+// every query of this package is written for them, and a plan that turns into a
+// sequential scan or hash join after an autovacuum costs a hundred times as much.
+var sessionSettings = map[string]string{
+	"application_name": "platform-storage",
+	"jit":              "off",
+	"enable_seqscan":   "off",
+	"enable_hashjoin":  "off",
+	"enable_mergejoin": "off",
+	"plan_cache_mode":  "force_generic_plan",
+	// A replica that hangs must not hold up the others for longer than this.
+	"lock_timeout":     "10s",
+	"tcp_user_timeout": "20s",
+}
+
+// poolConfig parses the connection string. Settings named in it win over ours.
+func (c Config) poolConfig() (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(c.ConnString)
+	if err != nil {
+		// The parser's error repeats the connection string with its password masked.
+		return nil, fmt.Errorf("parsing connection string: %w", err)
+	}
+	cfg.MaxConns = c.MaxConns
+	for name, value := range sessionSettings {
+		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
+			cfg.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = defaultConnectTimeout
+	}
+	return cfg, nil
+}

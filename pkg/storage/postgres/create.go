@@ -1,0 +1,38 @@
+package postgres
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// Create implements storage.Interface.
+func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	key, err := s.key(key, false)
+	if err != nil {
+		return err
+	}
+	if version, err := s.versioner.ObjectResourceVersion(obj); err == nil && version != 0 {
+		return storage.ErrResourceVersionSetOnCreate
+	}
+	data, err := s.encode(obj)
+	if err != nil {
+		return err
+	}
+	sealed, err := s.seal(ctx, key, data)
+	if err != nil {
+		return err
+	}
+	rev, err := s.write(ctx, &write{kind: created, key: key, value: sealed, ttl: clampTTL(ttl)})
+	if err != nil {
+		return err
+	}
+	if rev == 0 {
+		return storage.NewKeyExistsError(key, 0)
+	}
+	if out == nil {
+		return nil
+	}
+	return s.decodeInto(data, out, rev)
+}

@@ -1,0 +1,150 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"k8s.io/klog/v2"
+)
+
+// Database is one PostgreSQL database that holds the objects of any number of
+// resources. It may be shared by several processes. All methods are safe for
+// concurrent use.
+type Database struct {
+	config Config
+	pool   *pgxpool.Pool
+	hub    *hub
+	writes *committer
+
+	channel string // carries the notifications of this schema
+	origin  string // names this process in them
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	closing sync.Once
+}
+
+// Open connects to the database, brings its schema up to date and starts the
+// goroutines that serve watches and writes; Close stops them. It does not retry:
+// an error says what is wrong, and while the server is still starting the caller
+// may simply call Open again. ctx bounds Open alone.
+func Open(ctx context.Context, config Config) (*Database, error) {
+	config = config.withDefaults()
+	poolConfig, err := config.poolConfig()
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	if err := migrate(ctx, poolConfig.ConnConfig.Copy()); err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	poolConfig.AfterConnect = openSession
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	d := &Database{config: config, pool: pool, origin: strconv.FormatUint(rand.Uint64(), 36)}
+	if err := d.start(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	return d, nil
+}
+
+func (d *Database) start(ctx context.Context) error {
+	var schema string
+	if err := d.pool.QueryRow(ctx, "select current_schema()").Scan(&schema); err != nil {
+		return err
+	}
+	d.channel = "storage_" + schema
+	at, err := d.revision(ctx)
+	if err != nil {
+		return err
+	}
+	d.hub = newHub(at)
+	d.writes = newCommitter(d)
+
+	// The database outlives the context of Open but keeps its logger.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	d.running.Go(func() { d.follow(background) })
+	d.running.Go(func() { d.listen(background) })
+	d.running.Go(func() { d.expire(background) })
+	d.running.Go(func() { d.maintain(background) })
+	for range batchesInFlight {
+		d.running.Go(func() { d.writes.run(background) })
+	}
+	return nil
+}
+
+// Close ends all watches, waits for the writes under way and closes the connections.
+// Call it after the storages made by NewStorage are no longer used. Later calls do
+// nothing.
+func (d *Database) Close() {
+	d.closing.Do(func() {
+		d.writes.close()
+		d.stop()
+		d.running.Wait()
+		d.hub.close()
+		d.pool.Close()
+	})
+}
+
+// Ping reports whether the database answers and accepts writes, for a readiness check.
+func (d *Database) Ping(ctx context.Context) error {
+	var standby bool
+	if err := d.pool.QueryRow(ctx, "select pg_is_in_recovery()").Scan(&standby); err != nil {
+		return fmt.Errorf("pinging database: %w", err)
+	}
+	if standby {
+		return fmt.Errorf("pinging database: the server is a read-only standby")
+	}
+	return nil
+}
+
+// sessionKey finds a session's identity in its connection.
+const sessionKey = "session"
+
+// session identifies a server process, also after it is gone.
+type session struct {
+	pid     uint32
+	started time.Time
+}
+
+// openSession runs on every new connection: it notices that the server changed and
+// notes who serves the connection.
+func openSession(ctx context.Context, conn *pgx.Conn) error {
+	s := session{pid: conn.PgConn().PID()}
+	if err := conn.QueryRow(ctx, openSessionQuery).Scan(nil, &s.started); err != nil {
+		return fmt.Errorf("opening session: %w", err)
+	}
+	conn.PgConn().CustomData()[sessionKey] = s
+	return nil
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// every calls f each interval until ctx ends, logging what fails: the next round
+// tries again.
+func every(ctx context.Context, interval time.Duration, task string, f func(context.Context) error) {
+	for sleep(ctx, interval) {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Database task failed, will retry", "task", task)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+// Package postgres implements storage.Interface of k8s.io/apiserver on PostgreSQL.
+//
+// It stores any API type: objects arrive encoded by a codec, under keys chosen by the
+// registry. One Database serves all resources of an API server and hands out
+// resource versions from one counter.
+//
+// # Layers
+//
+// From the bottom up, each file uses only what is above it in this list:
+//
+//   - migrations, queries: the schema and every SQL statement
+//   - database, migrate, errors: sessions, start-up, translation of errors
+//   - log, read, history, compact: reading the tables
+//   - hub: the recent changes in memory, in order, kept up to date by the follower
+//   - write, committer, doubt: group commit of conditional writes
+//   - expiry, maintenance: periodic work
+//   - storage, get, create, update, delete, list, watch, stats: storage.Interface
+//   - corrupt, decorator: wiring above storage.Interface
+//
+// # Guarantees
+//
+// Revisions are dense and become visible in order, also with several API servers on
+// one database: each batch of writes holds the row lock of the counter until it
+// commits. Hence a list at a revision contains every write up to it and none above,
+// and a watch delivers each change once and in order.
+//
+// A write that was acknowledged is committed. A write that was answered by an error
+// other than a timeout was not applied. The log of changes names the user and the
+// time of each write and outlives the object.
+package postgres

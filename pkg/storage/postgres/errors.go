@@ -1,0 +1,158 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// errClosed is what a Database answers after Close.
+var errClosed = errors.New("the database is closed")
+
+// PostgreSQL error codes this package acts on.
+const (
+	codeDivisionByZero   = "22012"
+	codeCheckViolation   = "23514" // also: no partition for a row
+	codeUniqueViolation  = "23505"
+	codeLockNotAvailable = "55P03"
+)
+
+// unavailable tells the client that the database cannot be reached and that nothing
+// was changed. The retry hint makes client-go and kubectl try again on their own.
+func unavailable(err error) error {
+	status := apierrors.NewServiceUnavailable(fmt.Sprintf("the database is not available: %v", cause(err)))
+	status.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return status
+}
+
+// cause leaves user and host out of what a client gets to read.
+func cause(err error) string {
+	var connectErr *pgconn.ConnectError
+	var pgErr *pgconn.PgError
+	var netErr *net.OpError
+	switch {
+	case errors.As(err, &pgErr):
+		return pgErr.Message
+	case errors.As(err, &netErr):
+		return netErr.Err.Error()
+	case errors.As(err, &connectErr):
+		return "cannot connect"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection lost"
+	default:
+		return err.Error()
+	}
+}
+
+// translate turns an error of the driver into one of the API: a timeout, a retriable
+// unavailability, or an internal error. Callers map the outcomes that have a meaning
+// (conflict, not found) before.
+func translate(ctx context.Context, doing, key string, err error) error {
+	var status *apierrors.StatusError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &status), errors.As(err, new(*storage.StorageError)):
+		return err
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return storage.NewTimeoutError(key, doing+" did not complete within the requested timeout")
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	case isUnavailable(err):
+		return unavailable(err)
+	default:
+		return storage.NewInternalError(fmt.Errorf("%s: %w", doing, err))
+	}
+}
+
+// isUnavailable reports whether trying again later may help.
+func isUnavailable(err error) bool {
+	if errors.Is(err, errClosed) {
+		return true
+	}
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return strings.HasPrefix(pgErr.Code, "08") || // connection exception
+			strings.HasPrefix(pgErr.Code, "53") || // insufficient resources
+			strings.HasPrefix(pgErr.Code, "57P") || // shutdown, start-up
+			strings.HasPrefix(pgErr.Code, "25006") || // read-only: a standby
+			pgErr.Code == codeLockNotAvailable
+	}
+	return isConnectionLoss(err)
+}
+
+// isConnectionLoss reports whether err tells nothing about what the server did.
+func isConnectionLoss(err error) bool {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		// The server says goodbye: it may have committed just before.
+		return pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC"
+	}
+	var connectErr *pgconn.ConnectError
+	var netErr net.Error
+	return errors.As(err, &connectErr) || errors.As(err, &netErr) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		strings.Contains(err.Error(), "conn closed")
+}
+
+func hasCode(err error, codes ...string) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return false
+	}
+	for _, code := range codes {
+		if pgErr.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	listExpired     = "The resourceVersion for the provided list is too old."
+	continueExpired = "The provided continue parameter is too old to display a consistent list result. " +
+		"You can start a new list without the continue parameter."
+	continueInconsistent = "The provided continue parameter is too old to display a consistent list result. " +
+		"You can start a new list without the continue parameter, or use the continue token in this response " +
+		"to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent " +
+		"list - objects that were created, modified, or deleted between the time the first chunk was returned " +
+		"and now may show up in the list."
+	watchExpired = "The resourceVersion for the provided watch is too old."
+)
+
+// continueExpiredError answers a continue token whose revision is compacted. Its own
+// token continues after the same key at the latest revision (revision -1).
+func continueExpiredError(continueKey, keyPrefix string) error {
+	token, err := storage.EncodeContinue(continueKey, keyPrefix, -1)
+	if err != nil {
+		return apierrors.NewResourceExpired(continueExpired)
+	}
+	expired := apierrors.NewResourceExpired(continueInconsistent)
+	expired.ErrStatus.ListMeta.Continue = token
+	return expired
+}
+
+// tooLarge rejects an object no request could have carried.
+func tooLarge(what string, size, limit int) error {
+	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit))
+}
+
+// corruptRead is how a watch ends at an object that cannot be read.
+func corruptRead(err error) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusInternalServerError,
+		Reason:  metav1.StatusReasonStoreReadError,
+		Message: fmt.Sprintf("saw a DELETED event, but object data is corrupt - %v", err),
+	}}
+}

@@ -1,0 +1,44 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	expiryInterval = time.Second
+	expiryBatch    = 256
+	expiryActor    = "system:expiry"
+)
+
+// expire deletes keys whose time to live is over, as any other write. Every replica
+// does so; of several the first wins, the others find the key gone.
+func (d *Database) expire(ctx context.Context) {
+	every(ctx, expiryInterval, "expiry", func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, expiredQuery, expiryBatch)
+		if err != nil {
+			return fmt.Errorf("finding expired keys: %w", err)
+		}
+		expired, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*write, error) {
+			w := &write{kind: deleted, actor: expiryActor}
+			err := row.Scan(&w.key, &w.expect)
+			return w, err
+		})
+		if err != nil {
+			return fmt.Errorf("finding expired keys: %w", err)
+		}
+		pending := make([]<-chan outcome, 0, len(expired))
+		for _, w := range expired {
+			pending = append(pending, d.writes.submit(ctx, w))
+		}
+		for i, result := range pending {
+			if r := <-result; r.err != nil {
+				return fmt.Errorf("deleting expired key %q: %w", expired[i].key, r.err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Verb is what a revision did to its key.
+type Verb string
+
+// The verbs of history.
+const (
+	VerbCreate Verb = "create"
+	VerbUpdate Verb = "update"
+	VerbDelete Verb = "delete"
+)
+
+// Revision is one write of the past.
+type Revision struct {
+	// ResourceVersion is the revision the write was given.
+	ResourceVersion int64
+	// Key is where the object is or was stored.
+	Key string
+	// Verb is what the write did.
+	Verb Verb
+	// Time is the server's clock at the write.
+	Time time.Time
+	// Actor is the name of the user who asked for the write, empty if there was none.
+	Actor string
+	// Value is the object as stored, nil for a delete.
+	Value []byte
+}
+
+// History returns the latest writes, newest first and at most limit, of the keys that
+// start with prefix, which must end in "/" or name one object. Deleted objects are
+// included and compaction does not matter. It is meant for people: it reads the log
+// backwards and is slow for what has not changed lately.
+func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Revision, error) {
+	r := singleKey(prefix)
+	if prefix != "" && prefix[len(prefix)-1] == '/' {
+		r = prefixRange(prefix)
+	}
+	rows, err := d.pool.Query(ctx, historyQuery, r.from, r.to, limit)
+	if err != nil {
+		return nil, translate(ctx, "reading history", prefix, err)
+	}
+	revisions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Revision, error) {
+		var (
+			rev Revision
+			k   kind
+		)
+		err := row.Scan(&rev.ResourceVersion, &rev.Key, &k, &rev.Time, &rev.Actor, &rev.Value)
+		rev.Verb = k.verb()
+		return rev, err
+	})
+	if err != nil {
+		return nil, translate(ctx, "reading history", prefix, err)
+	}
+	return revisions, nil
+}
+
+func (k kind) verb() Verb {
+	switch k {
+	case created:
+		return VerbCreate
+	case updated:
+		return VerbUpdate
+	case deleted:
+		return VerbDelete
+	default:
+		return Verb(fmt.Sprintf("kind %d", k))
+	}
+}

@@ -1,0 +1,195 @@
+package postgres
+
+import "sync"
+
+// The hub keeps at least the latest change and at most this much.
+const (
+	hubChanges = 16384
+	hubBytes   = 64 << 20
+)
+
+// hub holds the most recent changes in revision order, without gaps, and wakes those
+// who wait for more. A replica's own writes arrive from the committer, those of others
+// from the log; both may come twice and in any order.
+//
+// Nobody is dropped for being slow: who falls behind the hub reads the log.
+type hub struct {
+	mu      sync.Mutex
+	recent  []*change         // dense; recent[i] has revision first+i
+	first   int64             // the revision of recent[0], or the next to come
+	bytes   int               // what recent holds
+	parked  map[int64]*change // arrived before a revision below them
+	compact int64
+
+	// breaks counts how often history broke off: the database jumped over revisions,
+	// which it does only when it may have lost some.
+	breaks int
+	closed bool
+
+	// asked counts requests for progress, reach is the revision the last one wants.
+	asked int
+	reach int64
+
+	changed chan struct{} // closed and replaced when any of the above changed
+	lagging chan struct{} // signals that the log has changes the hub misses
+}
+
+func newHub(at position) *hub {
+	return &hub{
+		first:   at.rev + 1,
+		compact: at.compact,
+		parked:  map[int64]*change{},
+		changed: make(chan struct{}),
+		lagging: make(chan struct{}, 1),
+	}
+}
+
+// view is what a watch sees of the hub.
+type view struct {
+	changes []*change // after the revision asked for; valid unless behind
+	at      position  // the latest change in the hub
+	behind  bool      // the changes asked for have left the hub: read the log up to at
+	breaks  int
+	closed  bool
+	asked   int
+	reach   int64
+	changed <-chan struct{} // closed when the view is outdated
+}
+
+// after returns the changes after a revision.
+func (h *hub) after(rev int64) view {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := view{
+		at:      h.at(),
+		breaks:  h.breaks,
+		closed:  h.closed,
+		asked:   h.asked,
+		reach:   h.reach,
+		changed: h.changed,
+	}
+	switch {
+	case rev+1 < h.first:
+		v.behind = rev < v.at.rev
+	case rev < v.at.rev:
+		v.changes = h.recent[rev+1-h.first:]
+	}
+	return v
+}
+
+// find returns a recent change by its revision, nil if it is not in the hub.
+func (h *hub) find(rev int64) *change {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if rev < h.first || rev >= h.first+int64(len(h.recent)) {
+		return nil
+	}
+	return h.recent[rev-h.first]
+}
+
+// position returns the latest change in the hub, which may lag behind the database.
+func (h *hub) position() position {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at()
+}
+
+func (h *hub) at() position {
+	return position{rev: h.first + int64(len(h.recent)) - 1, compact: h.compact}
+}
+
+// publish adds committed changes. Those above a gap wait for it to be filled.
+func (h *hub) publish(changes []*change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := h.at().rev + 1
+	for _, c := range changes {
+		if c.rev >= next {
+			h.parked[c.rev] = c
+		}
+	}
+	grown := false
+	for c := h.parked[next]; c != nil; c = h.parked[next] {
+		delete(h.parked, next)
+		h.recent = append(h.recent, c)
+		h.bytes += c.size()
+		grown = true
+		next++
+	}
+	if grown {
+		h.trim()
+		h.wake()
+	}
+	if len(h.parked) > 0 {
+		h.lag()
+	}
+}
+
+// trim forgets the oldest changes beyond the limits. It leaves the array alone, which
+// views share; the next growth of recent drops what was forgotten.
+func (h *hub) trim() {
+	n := 0
+	for len(h.recent)-n > 1 && (len(h.recent)-n > hubChanges || h.bytes > hubBytes) {
+		h.bytes -= h.recent[n].size()
+		n++
+	}
+	h.recent = h.recent[n:]
+	h.first += int64(n)
+}
+
+// restart begins again at a position after history broke off.
+func (h *hub) restart(at position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recent, h.bytes, h.first = nil, 0, at.rev+1
+	h.parked = map[int64]*change{}
+	h.compact = at.compact
+	h.breaks++
+	h.wake()
+}
+
+// compacted notes that history below rev is no longer served.
+func (h *hub) compacted(rev int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.compact = max(h.compact, rev)
+}
+
+// requestProgress asks every watch that wants it to report its revision, once it has
+// delivered everything up to rev.
+func (h *hub) requestProgress(rev int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked++
+	h.reach = max(h.reach, rev)
+	if rev > h.at().rev {
+		h.lag()
+	}
+	h.wake()
+}
+
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	h.wake()
+}
+
+// poke has the log read soon.
+func (h *hub) poke() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lag()
+}
+
+func (h *hub) wake() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+func (h *hub) lag() {
+	select {
+	case h.lagging <- struct{}{}:
+	default: // already signalled
+	}
+}

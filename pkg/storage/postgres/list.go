@@ -1,0 +1,213 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/features"
+	"k8s.io/apiserver/pkg/storage"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+)
+
+// maxPage bounds what one query reads. A page starts with the limit of the request and
+// doubles while a selector drops objects.
+const maxPage = 10000
+
+// listing is one GetList under way.
+type listing struct {
+	storage *Storage
+	opts    storage.ListOptions
+	prefix  string
+	keys    keyRange
+	rev     int64 // what the list is pinned to, 0 until the first page is read
+
+	newItem  func() runtime.Object
+	items    reflect.Value // the slice in the list object
+	failures itemFailures
+
+	lastKey  string
+	more     bool  // keys follow lastKey
+	inPage   int64 // keys from the start of the last page on, that page included
+	resuming string
+}
+
+// GetList implements storage.Interface.
+func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOptions, listObj runtime.Object) error {
+	key, err := s.key(key, opts.Recursive)
+	if err != nil {
+		return err
+	}
+	items, err := itemSlice(listObj)
+	if err != nil {
+		return err
+	}
+	rev, continueKey, err := storage.ValidateListOptions(key, s.versioner, opts)
+	if err != nil {
+		return err
+	}
+	l := &listing{
+		storage:  s,
+		opts:     opts,
+		prefix:   key,
+		keys:     s.keys(key, opts.Recursive),
+		rev:      rev,
+		newItem:  itemConstructor(listObj, items),
+		items:    items,
+		failures: newItemFailures(),
+		resuming: continueKey,
+	}
+	if continueKey != "" {
+		l.keys = l.keys.startAt(continueKey)
+	}
+	if err := l.read(ctx); err != nil {
+		return err
+	}
+	return l.finish(listObj)
+}
+
+// read fills the list page by page, all pages at the same revision.
+func (l *listing) read(ctx context.Context) error {
+	limit := l.opts.Predicate.Limit
+	size := int64(maxPage)
+	if limit > 0 {
+		size = min(limit, maxPage)
+	}
+	// The remaining count is only reported to those who page without a selector.
+	count := limit > 0 && l.opts.Predicate.Empty()
+	for {
+		// One more key than wanted tells whether there are more.
+		p, err := l.storage.db.list(ctx, l.keys, l.rev, size+1, count)
+		if err != nil {
+			return translate(ctx, "listing", l.prefix, err)
+		}
+		if err := l.checkPosition(p.at); err != nil {
+			return err
+		}
+		l.inPage = p.count
+		l.more = int64(len(p.records)) > size
+		full, err := l.add(ctx, p.records[:min(size, int64(len(p.records)))])
+		if err != nil {
+			return err
+		}
+		if full || !l.more {
+			return nil
+		}
+		l.keys = l.keys.startAt(l.lastKey + "\x00")
+		size = min(2*size, maxPage)
+	}
+}
+
+// checkPosition pins the list to the first page's revision and makes sure that the
+// database has it.
+func (l *listing) checkPosition(at position) error {
+	if l.rev == 0 {
+		l.rev = at.rev
+		return l.storage.checkMinimum(l.opts.ResourceVersion, at.rev)
+	}
+	if l.rev > at.rev {
+		return storage.NewTooLargeResourceVersionError(uint64(l.rev), uint64(at.rev), 0)
+	}
+	if l.rev >= at.compact {
+		return nil
+	}
+	if l.opts.Predicate.Continue != "" {
+		return continueExpiredError(l.resuming, l.prefix)
+	}
+	return apierrors.NewResourceExpired(listExpired)
+}
+
+// add appends the records that match and reports whether the list is full.
+func (l *listing) add(ctx context.Context, records []record) (bool, error) {
+	limit := l.opts.Predicate.Limit
+	for i := range records {
+		r := &records[i]
+		if ctx.Err() != nil {
+			return false, storage.NewTimeoutError(r.key, "request did not complete within requested timeout")
+		}
+		l.lastKey = r.key
+		obj, err := l.decode(ctx, r)
+		r.value = nil // long lists take a while, their bytes need not stay
+		if err != nil {
+			if err := l.failures.add(r.key, err); err != nil {
+				return false, err
+			}
+			continue
+		}
+		// A selector that cannot be evaluated does not match.
+		if matches, err := l.opts.Predicate.Matches(obj); err != nil || !matches {
+			continue
+		}
+		l.items.Set(reflect.Append(l.items, reflect.ValueOf(obj).Elem()))
+		if limit > 0 && int64(l.items.Len()) >= limit {
+			l.more = l.more || i < len(records)-1
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (l *listing) decode(ctx context.Context, r *record) (runtime.Object, error) {
+	data, _, err := l.storage.open(ctx, r.key, r.value)
+	if err != nil {
+		return nil, storage.NewInternalError(fmt.Errorf("unable to transform key %q: %w", r.key, err))
+	}
+	obj, _, err := l.storage.resource.Codec.Decode(data, nil, l.newItem())
+	if err != nil {
+		return nil, &corruptError{doing: "decoding", rev: r.rev, err: err}
+	}
+	return obj, l.storage.setVersion(obj, r.rev)
+}
+
+// finish sets the metadata of the list.
+func (l *listing) finish(listObj runtime.Object) error {
+	if err := l.failures.result(); err != nil {
+		return err
+	}
+	if l.items.IsNil() { // encodes as [] rather than null
+		l.items.Set(reflect.MakeSlice(l.items.Type(), 0, 0))
+	}
+	token, remaining, err := storage.PrepareContinueToken(l.lastKey, l.prefix, l.rev, l.inPage, l.more, l.opts)
+	if err != nil {
+		return err
+	}
+	if err := l.storage.versioner.UpdateList(listObj, uint64(l.rev), token, remaining); err != nil {
+		return err
+	}
+	if utilfeature.DefaultFeatureGate.Enabled(features.ShardedListAndWatch) {
+		l.opts.Predicate.SetShardInfoOnList(listObj)
+	}
+	return nil
+}
+
+func itemSlice(listObj runtime.Object) (reflect.Value, error) {
+	pointer, err := meta.GetItemsPtr(listObj)
+	if err != nil {
+		return reflect.Value{}, err
+	}
+	items, err := conversion.EnforcePtr(pointer)
+	if err != nil {
+		return reflect.Value{}, fmt.Errorf("list items: %w", err)
+	}
+	if items.Kind() != reflect.Slice {
+		return reflect.Value{}, fmt.Errorf("list items: need a slice, have %s", items.Kind())
+	}
+	return items, nil
+}
+
+// itemConstructor returns a function that makes empty items of a list. Unstructured
+// items take the API version of their list.
+func itemConstructor(listObj runtime.Object, items reflect.Value) func() runtime.Object {
+	if list, ok := listObj.(*unstructured.UnstructuredList); ok && list.GetAPIVersion() != "" {
+		return func() runtime.Object {
+			return &unstructured.Unstructured{Object: map[string]any{"apiVersion": list.GetAPIVersion()}}
+		}
+	}
+	item := items.Type().Elem()
+	return func() runtime.Object { return reflect.New(item).Interface().(runtime.Object) }
+}

@@ -1,0 +1,103 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// kind says what a revision did to its key. The numbers are stored.
+type kind int16
+
+const (
+	created kind = 0
+	updated kind = 1
+	deleted kind = 2
+)
+
+// change is one revision of the log. It is shared by all watches and immutable, but
+// for the previous value, which is loaded when first asked for.
+type change struct {
+	rev   int64
+	key   string
+	prev  int64 // the revision replaced, 0 if created
+	kind  kind
+	value []byte // as stored; nil if deleted
+
+	mu       sync.Mutex
+	previous []byte // as stored; nil if created or not loaded
+}
+
+func (c *change) size() int {
+	return len(c.key) + len(c.value) + 128
+}
+
+// position is how far the database has come, read in the snapshot of a query.
+type position struct {
+	rev     int64 // the latest revision
+	compact int64 // history below is no longer served
+}
+
+// revision reads the current position: linearizable, not from memory.
+func (d *Database) revision(ctx context.Context) (position, error) {
+	var at position
+	err := d.pool.QueryRow(ctx, revisionQuery).Scan(&at.rev, &at.compact)
+	return at, err
+}
+
+// tail reads the changes after a revision in order, at most limit.
+func (d *Database) tail(ctx context.Context, after int64, limit int) ([]*change, position, error) {
+	return d.readChanges(ctx, tailQuery, after, limit)
+}
+
+// changes reads the changes of keys in r after one revision up to another in order,
+// at most limit.
+func (d *Database) changes(ctx context.Context, r keyRange, after, upTo int64, limit int) ([]*change, position, error) {
+	return d.readChanges(ctx, rangeQuery, after, upTo, r.from, r.to, limit)
+}
+
+func (d *Database) readChanges(ctx context.Context, query string, args ...any) ([]*change, position, error) {
+	var (
+		at      position
+		found   []*change
+		rev     *int64 // null when the position comes without a change
+		key     *string
+		prev    *int64
+		k       *kind
+		value   []byte
+		removed []byte
+	)
+	rows, err := d.pool.Query(ctx, query, args...)
+	if err != nil {
+		return nil, at, err
+	}
+	_, err = pgx.ForEachRow(rows, []any{&at.rev, &at.compact, &rev, &key, &prev, &k, &value, &removed}, func() error {
+		if rev != nil {
+			found = append(found, &change{rev: *rev, key: *key, prev: *prev, kind: *k, value: value, previous: removed})
+		}
+		return nil
+	})
+	return found, at, err
+}
+
+// previousValue returns the stored bytes that c replaced, nil if it created its key.
+// The first watch to ask reads them for all.
+func (d *Database) previousValue(ctx context.Context, c *change) ([]byte, error) {
+	if c.prev == 0 {
+		return nil, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.previous == nil {
+		if earlier := d.hub.find(c.prev); earlier != nil {
+			c.previous = earlier.value
+			return c.previous, nil
+		}
+		if err := d.pool.QueryRow(ctx, valueQuery, c.prev).Scan(&c.previous); err != nil {
+			return nil, fmt.Errorf("reading revision %d: %w", c.prev, err)
+		}
+	}
+	return c.previous, nil
+}

@@ -1,0 +1,50 @@
+package postgres
+
+import _ "embed"
+
+// The statements, each described in its file.
+var (
+	//go:embed queries/advance.sql
+	advanceQuery string
+	//go:embed queries/apply_batch.sql
+	applyBatchQuery string
+	//go:embed queries/compact.sql
+	compactQuery string
+	//go:embed queries/create.sql
+	createQuery string
+	//go:embed queries/delete.sql
+	deleteQuery string
+	//go:embed queries/end_session.sql
+	endSessionQuery string
+	//go:embed queries/expired.sql
+	expiredQuery string
+	//go:embed queries/find_batch.sql
+	findBatchQuery string
+	//go:embed queries/get.sql
+	getQuery string
+	//go:embed queries/history.sql
+	historyQuery string
+	//go:embed queries/list.sql
+	listQuery string
+	//go:embed queries/list_at.sql
+	listAtQuery string
+	//go:embed queries/notify.sql
+	notifyQuery string
+	//go:embed queries/open_session.sql
+	openSessionQuery string
+	//go:embed queries/range.sql
+	rangeQuery string
+	//go:embed queries/revision.sql
+	revisionQuery string
+	//go:embed queries/stats.sql
+	statsQuery string
+	//go:embed queries/tail.sql
+	tailQuery string
+	//go:embed queries/update.sql
+	updateQuery string
+	//go:embed queries/value.sql
+	valueQuery string
+)
+
+// partitionsQuery keeps partitions of the log ready ahead of the counter.
+const partitionsQuery = "select ensure_log_partitions()"

@@ -1,0 +1,1 @@
+select key, mod from head where expires_at <= now() order by expires_at limit $1;

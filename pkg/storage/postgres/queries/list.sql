@@ -1,0 +1,14 @@
+-- A page of the current state of keys in [$1, $2), without $1 itself if $3, and the
+-- revision of that state, in one snapshot. If $5, also the number of keys in range.
+select meta.rev, meta.compact_rev, page.key, page.mod, page.value,
+       case when $5 then (select count(*) from head where key >= $1 and key < $2 and not ($3 and key = $1))
+            else 0 end
+from meta
+left join lateral (
+    select head.key, head.mod, log.value
+    from head join log on log.rev = head.mod
+    where head.key >= $1 and head.key < $2 and not ($3 and head.key = $1)
+    order by head.key
+    limit $4
+) page on true
+order by page.key;

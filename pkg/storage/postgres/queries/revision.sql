@@ -1,0 +1,1 @@
+select rev, compact_rev from meta;

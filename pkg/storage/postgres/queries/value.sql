@@ -1,0 +1,1 @@
+select value from log where rev = $1;

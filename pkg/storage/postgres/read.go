@@ -1,0 +1,110 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// maxKeyBytes keeps keys well inside what one index entry can hold.
+const maxKeyBytes = 2048
+
+// keyRange is the keys from one, inclusive unless after is set, to another, exclusive.
+type keyRange struct {
+	from, to string
+	after    bool
+}
+
+// prefixRange spans the keys that start with prefix, which ends in "/".
+func prefixRange(prefix string) keyRange {
+	return keyRange{from: prefix, to: prefix[:len(prefix)-1] + "0"} // "0" follows "/"
+}
+
+// singleKey spans one key: the next possible one ends in \x01, as \x00 cannot be stored.
+func singleKey(key string) keyRange {
+	return keyRange{from: key, to: key + "\x01"}
+}
+
+// startAt continues a range at a continue key: such a key ends in \x00 to mean "after".
+func (r keyRange) startAt(key string) keyRange {
+	from, after := strings.CutSuffix(key, "\x00")
+	return keyRange{from: from, to: r.to, after: after}
+}
+
+// checkKey refuses what a text column or its index cannot hold.
+func checkKey(key string) error {
+	if len(key) > maxKeyBytes {
+		return tooLarge("key", len(key), maxKeyBytes)
+	}
+	if !utf8.ValidString(key) || strings.Contains(key, "\x00") {
+		return storage.NewInvalidObjError(key, fmt.Sprintf("invalid key: %q", key))
+	}
+	return nil
+}
+
+// record is a key with its value as stored.
+type record struct {
+	key   string
+	rev   int64
+	value []byte
+}
+
+// get reads one key and the revision at which it had that value, nil if absent.
+func (d *Database) get(ctx context.Context, key string) (*record, int64, error) {
+	var (
+		rev   int64
+		mod   *int64
+		value []byte
+	)
+	if err := d.pool.QueryRow(ctx, getQuery, key).Scan(&rev, &mod, &value); err != nil {
+		return nil, 0, err
+	}
+	if mod == nil {
+		return nil, rev, nil
+	}
+	return &record{key: key, rev: *mod, value: value}, rev, nil
+}
+
+// page is part of a list: all from one snapshot.
+type page struct {
+	at      position
+	records []record
+	count   int64 // keys in the range asked for, if asked
+}
+
+// list reads up to limit keys of r in order, as of revision rev or, for 0, the latest.
+// The caller checks the position returned: below its compact revision, or above its
+// latest, the page means nothing.
+func (d *Database) list(ctx context.Context, r keyRange, rev int64, limit int64, count bool) (page, error) {
+	query, args := listQuery, []any{r.from, r.to, r.after, limit, count}
+	if rev > 0 {
+		query, args = listAtQuery, append(args, rev)
+	}
+	rows, err := d.pool.Query(ctx, query, args...)
+	if err != nil {
+		return page{}, err
+	}
+	var (
+		p     page
+		key   *string // null when the position comes without a record
+		mod   *int64
+		value []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&p.at.rev, &p.at.compact, &key, &mod, &value, &p.count}, func() error {
+		if key != nil {
+			p.records = append(p.records, record{key: *key, rev: *mod, value: value})
+		}
+		return nil
+	})
+	return p, err
+}
+
+// stats counts the keys of r and, if sizes, the bytes of their values.
+func (d *Database) stats(ctx context.Context, r keyRange, sizes bool) (count, bytes int64, err error) {
+	err = d.pool.QueryRow(ctx, statsQuery, r.from, r.to, sizes).Scan(&count, &bytes)
+	return count, bytes, err
+}

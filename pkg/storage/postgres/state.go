@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// state is what an update or delete starts from.
+type state struct {
+	obj   runtime.Object
+	rev   int64 // 0 if the key does not exist
+	data  []byte
+	stale bool // data should be stored again
+	fresh bool // read from the database, not suggested by the caller
+}
+
+// suggested makes a state of an object the caller has in a cache, which may be out of
+// date.
+func (s *Storage) suggested(obj runtime.Object) (*state, error) {
+	version, err := s.versioner.ObjectResourceVersion(obj)
+	if err != nil {
+		return nil, fmt.Errorf("reading resource version: %w", err)
+	}
+	data, err := s.encode(obj)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.setVersion(obj, int64(version)); err != nil { // which encode has cleared
+		return nil, err
+	}
+	return &state{obj: obj, rev: int64(version), data: data}, nil
+}
+
+// current reads the state of a key from the database, with an object of the type of
+// like. For a key that does not exist it is an error or, if allowed, a zero object.
+func (s *Storage) current(ctx context.Context, key string, like runtime.Object, allowMissing bool) (*state, error) {
+	found, _, err := s.db.get(ctx, key)
+	if err != nil {
+		return nil, translate(ctx, "reading", key, err)
+	}
+	st := &state{obj: emptyLike(like), fresh: true}
+	if found == nil {
+		if !allowMissing {
+			return nil, storage.NewKeyNotFoundError(key, 0)
+		}
+		return st, nil
+	}
+	st.rev = found.rev
+	if st.data, st.stale, err = s.open(ctx, key, found.value); err != nil {
+		return nil, storage.NewInternalError(err)
+	}
+	if err := s.decodeInto(st.data, st.obj, st.rev); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// unreadable reads the state of a key whose value is expected not to decode, for its
+// unsafe deletion. It refuses one that does.
+func (s *Storage) unreadable(ctx context.Context, key string, like runtime.Object) (*state, error) {
+	found, _, err := s.db.get(ctx, key)
+	if err != nil {
+		return nil, translate(ctx, "reading", key, err)
+	}
+	if found == nil {
+		return nil, storage.NewKeyNotFoundError(key, 0)
+	}
+	st := &state{rev: found.rev, fresh: true}
+	data, _, err := s.open(ctx, key, found.value)
+	if err != nil {
+		return st, nil //nolint:nilerror // the error is what was expected
+	}
+	if err := s.decodeInto(data, emptyLike(like), found.rev); err != nil {
+		return st, nil //nolint:nilerror // the error is what was expected
+	}
+	return nil, storage.NewInvalidObjError(key,
+		"unsafe deletion is not allowed because the object is decodable from storage")
+}
+
+func emptyLike(obj runtime.Object) runtime.Object {
+	if u, ok := obj.(runtime.Unstructured); ok {
+		return u.NewEmptyInstance()
+	}
+	return reflect.New(reflect.TypeOf(obj).Elem()).Interface().(runtime.Object)
+}

@@ -1,0 +1,229 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/features"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/value"
+	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+)
+
+const (
+	// maxValueBytes is what the API server accepts as a request body: whatever gets
+	// through it can be stored.
+	maxValueBytes = 3 << 20
+	// maxTTL is a hundred years, which no date overflows.
+	maxTTL = 100 * 365 * 24 * 60 * 60
+	// keepTTL leaves the expiry of a key as it is.
+	keepTTL = -1
+)
+
+// Resource describes one resource to be stored.
+type Resource struct {
+	// GroupResource names the resource in errors.
+	GroupResource schema.GroupResource
+	// Prefix starts every key of the resource, "/platform.dev/stores" for example.
+	Prefix string
+	// Codec encodes and decodes objects in the version they are stored in.
+	Codec runtime.Codec
+	// Transformer encrypts values at rest. Optional.
+	Transformer value.Transformer
+	// NewFunc and NewListFunc return an empty object and an empty list.
+	NewFunc, NewListFunc func() runtime.Object
+}
+
+// Storage is the objects of one resource in a Database. It has nothing to be closed;
+// it must not be used after the Database is.
+type Storage struct {
+	db          *Database
+	resource    Resource
+	prefix      string // ends in "/"
+	transformer value.Transformer
+	versioner   storage.Versioner
+	sizes       atomic.Bool // whether Stats estimates sizes
+}
+
+var _ storage.Interface = (*Storage)(nil)
+
+// NewStorage returns the storage of one resource. Unlike the Storage it wraps, it
+// reports objects that cannot be decoded in a way the registry understands, if the
+// feature AllowUnsafeMalformedObjectDeletion is enabled.
+func (d *Database) NewStorage(resource Resource) (storage.Interface, error) {
+	s, err := d.newStorage(resource)
+	if err != nil {
+		return nil, err
+	}
+	if utilfeature.DefaultFeatureGate.Enabled(features.AllowUnsafeMalformedObjectDeletion) {
+		return &corruptionReporter{Interface: s, resource: resource.GroupResource}, nil
+	}
+	return s, nil
+}
+
+func (d *Database) newStorage(resource Resource) (*Storage, error) {
+	if !strings.HasPrefix(resource.Prefix, "/") || strings.Trim(resource.Prefix, "/") == "" {
+		return nil, fmt.Errorf("storage of %s: prefix %q must start with a slash and name something",
+			resource.GroupResource, resource.Prefix)
+	}
+	if resource.Codec == nil || resource.NewFunc == nil || resource.NewListFunc == nil {
+		return nil, fmt.Errorf("storage of %s: codec and object constructors are required", resource.GroupResource)
+	}
+	s := &Storage{
+		db:          d,
+		resource:    resource,
+		prefix:      strings.TrimRight(resource.Prefix, "/") + "/",
+		transformer: resource.Transformer,
+		versioner:   storage.APIObjectVersioner{},
+	}
+	if s.transformer == nil {
+		s.transformer = identity.NewEncryptCheckTransformer()
+	}
+	return s, nil
+}
+
+// Versioner implements storage.Interface.
+func (s *Storage) Versioner() storage.Versioner { return s.versioner }
+
+// ReadinessCheck implements storage.Interface. The server checks the Database itself.
+func (s *Storage) ReadinessCheck() error { return nil }
+
+// CompactRevision implements storage.Interface.
+func (s *Storage) CompactRevision() int64 {
+	if compact := s.db.hub.position().compact; compact > 1 {
+		return compact
+	}
+	return 0 // nothing compacted yet
+}
+
+// GetCurrentResourceVersion implements storage.Interface. Whoever asks is about to wait
+// for a watch to get there, so watches report it without being asked.
+func (s *Storage) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
+	at, err := s.db.revision(ctx)
+	if err != nil {
+		return 0, translate(ctx, "reading the current revision", s.prefix, err)
+	}
+	s.db.hub.requestProgress(at.rev)
+	return uint64(at.rev), nil
+}
+
+// RequestWatchProgress implements storage.Interface.
+func (s *Storage) RequestWatchProgress(context.Context) error {
+	s.db.hub.requestProgress(s.db.hub.position().rev)
+	return nil
+}
+
+// key validates a key of a request.
+func (s *Storage) key(key string, recursive bool) (string, error) {
+	key, err := storage.PrepareKey(s.prefix, key, recursive)
+	if err != nil {
+		return "", err
+	}
+	return key, checkKey(key)
+}
+
+// keys returns the range of a validated key.
+func (s *Storage) keys(key string, recursive bool) keyRange {
+	if recursive {
+		return prefixRange(key)
+	}
+	return singleKey(key)
+}
+
+// encode turns an object into the bytes to be compared. It clears the fields that are
+// not stored.
+func (s *Storage) encode(obj runtime.Object) ([]byte, error) {
+	if err := s.versioner.PrepareObjectForStorage(obj); err != nil {
+		return nil, fmt.Errorf("preparing object for storage: %w", err)
+	}
+	return runtime.Encode(s.resource.Codec, obj)
+}
+
+// seal turns encoded bytes into the bytes to be stored.
+func (s *Storage) seal(ctx context.Context, key string, data []byte) ([]byte, error) {
+	sealed, err := s.transformer.TransformToStorage(ctx, data, authenticatedKey(key))
+	if err != nil {
+		return nil, storage.NewInternalError(err)
+	}
+	if len(sealed) > maxValueBytes {
+		return nil, tooLarge("object", len(sealed), maxValueBytes)
+	}
+	return sealed, nil
+}
+
+// open is the reverse of seal. Stale bytes should be written again by the next update,
+// even if the object does not change.
+func (s *Storage) open(ctx context.Context, key string, sealed []byte) (data []byte, stale bool, err error) {
+	data, stale, err = s.transformer.TransformFromStorage(ctx, sealed, authenticatedKey(key))
+	if err != nil {
+		return nil, false, &corruptError{doing: "transforming", err: err}
+	}
+	return data, stale, nil
+}
+
+// decodeInto fills obj from encoded bytes.
+func (s *Storage) decodeInto(data []byte, obj runtime.Object, rev int64) error {
+	if _, _, err := s.resource.Codec.Decode(data, nil, obj); err != nil {
+		return &corruptError{doing: "decoding", rev: rev, err: err}
+	}
+	return s.setVersion(obj, rev)
+}
+
+// decode returns the object of stored bytes.
+func (s *Storage) decode(ctx context.Context, key string, sealed []byte, rev int64) (runtime.Object, error) {
+	data, _, err := s.open(ctx, key, sealed)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := runtime.Decode(s.resource.Codec, data)
+	if err != nil {
+		return nil, &corruptError{doing: "decoding", rev: rev, err: err}
+	}
+	return obj, s.setVersion(obj, rev)
+}
+
+func (s *Storage) setVersion(obj runtime.Object, rev int64) error {
+	if err := s.versioner.UpdateObject(obj, uint64(rev)); err != nil {
+		return fmt.Errorf("setting resource version %d: %w", rev, err)
+	}
+	return nil
+}
+
+// authenticatedKey binds a value to its key: a transformer that authenticates data
+// refuses one copied from another key.
+type authenticatedKey string
+
+// AuthenticatedData implements value.Context.
+func (k authenticatedKey) AuthenticatedData() []byte { return []byte(k) }
+
+// write queues a write and waits for its outcome. A revision of 0 means that the
+// condition did not hold.
+func (s *Storage) write(ctx context.Context, w *write) (int64, error) {
+	if user, ok := request.UserFrom(ctx); ok {
+		w.actor = user.GetName()
+	}
+	select {
+	case result := <-s.db.writes.submit(ctx, w):
+		if err := result.err; err != nil {
+			return 0, translate(ctx, "writing", w.key, err)
+		}
+		return result.rev, nil
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return 0, storage.NewTimeoutError(w.key, "the write did not complete in time, it may still succeed")
+		}
+		return 0, ctx.Err()
+	}
+}
+
+// clampTTL turns the seconds of a request into those of a write.
+func clampTTL(ttl uint64) int64 {
+	return int64(min(ttl, maxTTL))
+}

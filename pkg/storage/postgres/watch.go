@@ -1,0 +1,247 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/features"
+	"k8s.io/apiserver/pkg/storage"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	utilflowcontrol "k8s.io/apiserver/pkg/util/flowcontrol"
+)
+
+const (
+	// watchBuffer is how many events may wait for the client.
+	watchBuffer = 100
+	// catchUpLimit is how many changes a watch reads from the log at a time.
+	catchUpLimit = 500
+)
+
+// errBrokenOff ends watches that can no longer promise to deliver every change.
+var errBrokenOff = apierrors.NewResourceExpired("The database restarted its history, start a new list.")
+
+// watcher delivers the changes of one key or prefix to one client.
+type watcher struct {
+	storage *Storage
+	ctx     context.Context
+	cancel  context.CancelFunc
+	events  chan watch.Event
+
+	key        string
+	recursive  bool
+	keys       keyRange
+	predicate  storage.SelectionPredicate
+	timestamps bool
+
+	cursor   int64 // everything up to this revision has been delivered
+	breaks   int   // of the hub, when the watch began
+	initial  bool  // begin with the current state
+	bookmark bool  // mark the end of the initial state
+	progress bool  // report revisions when idle
+	reported int   // the last request for progress that was answered
+}
+
+// Watch implements storage.Interface.
+func (s *Storage) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	key, err := s.key(key, opts.Recursive)
+	if err != nil {
+		return nil, err
+	}
+	version, err := s.versioner.ParseResourceVersion(opts.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{
+		storage:    s,
+		events:     make(chan watch.Event, watchBuffer),
+		key:        key,
+		recursive:  opts.Recursive,
+		keys:       s.keys(key, opts.Recursive),
+		predicate:  opts.Predicate,
+		timestamps: opts.RecordTimestamps,
+		cursor:     int64(version),
+		progress:   opts.ProgressNotify,
+	}
+	watchList := utilfeature.DefaultFeatureGate.Enabled(features.WatchList)
+	switch {
+	case opts.SendInitialEvents == nil || !watchList:
+		w.initial = version == 0
+	case *opts.SendInitialEvents:
+		w.initial = true
+		w.bookmark = opts.Predicate.AllowWatchBookmarks
+	case version == 0: // from now on
+		at, err := s.db.revision(ctx)
+		if err != nil {
+			return nil, translate(ctx, "starting watch", key, err)
+		}
+		w.cursor = at.rev
+	}
+	hub := s.db.hub.after(w.cursor)
+	w.breaks, w.reported = hub.breaks, hub.asked
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	go w.run()
+	utilflowcontrol.WatchInitialized(ctx)
+	return w, nil
+}
+
+// Stop implements watch.Interface.
+func (w *watcher) Stop() { w.cancel() }
+
+// ResultChan implements watch.Interface.
+func (w *watcher) ResultChan() <-chan watch.Event { return w.events }
+
+// run delivers until the client stops or something fails, which is the last event.
+func (w *watcher) run() {
+	defer close(w.events)
+	defer w.cancel()
+	if err := w.deliver(); err != nil && w.ctx.Err() == nil {
+		_ = w.send(watch.Event{Type: watch.Error, Object: watchStatus(err)}) // or the client is gone
+	}
+}
+
+func watchStatus(err error) *metav1.Status {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		status = apierrors.NewInternalError(err)
+	}
+	s := status.Status()
+	return &s
+}
+
+func (w *watcher) deliver() error {
+	if w.initial {
+		if err := w.sendInitial(); err != nil {
+			return err
+		}
+	} else if w.cursor < w.storage.db.hub.position().compact {
+		return apierrors.NewResourceExpired(watchExpired)
+	}
+	idle := time.NewTicker(w.storage.db.config.ProgressInterval)
+	defer idle.Stop()
+	for {
+		hub := w.storage.db.hub.after(w.cursor)
+		switch {
+		case hub.closed:
+			return nil
+		case hub.breaks != w.breaks:
+			return errBrokenOff
+		case hub.behind:
+			if err := w.readLog(hub.at.rev); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, c := range hub.changes {
+			if err := w.sendChange(c); err != nil {
+				return err
+			}
+		}
+		if len(hub.changes) > 0 {
+			continue
+		}
+		if err := w.answerProgress(hub); err != nil {
+			return err
+		}
+		select {
+		case <-w.ctx.Done():
+			return nil
+		case <-hub.changed:
+		case <-idle.C:
+			if err := w.sendProgress(hub.at.rev); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// readLog delivers what has already left the hub.
+func (w *watcher) readLog(upTo int64) error {
+	changes, at, err := w.storage.db.changes(w.ctx, w.keys, w.cursor, upTo, catchUpLimit)
+	if err != nil {
+		return translate(w.ctx, "reading changes", w.key, err)
+	}
+	if w.cursor < at.compact {
+		return apierrors.NewResourceExpired(watchExpired)
+	}
+	for _, c := range changes {
+		if err := w.sendChange(c); err != nil {
+			return err
+		}
+	}
+	if len(changes) < catchUpLimit {
+		w.cursor = upTo
+	}
+	return nil
+}
+
+// sendInitial delivers the current state as if it was just created.
+func (w *watcher) sendInitial() error {
+	var pinned int64
+	for keys, more := w.keys, true; more; {
+		p, err := w.storage.db.list(w.ctx, keys, pinned, maxPage, false)
+		if err != nil {
+			return translate(w.ctx, "reading the initial state", w.key, err)
+		}
+		if pinned == 0 {
+			if pinned = p.at.rev; w.cursor > pinned {
+				return storage.NewTooLargeResourceVersionError(uint64(w.cursor), uint64(pinned),
+					int(wait.Jitter(time.Second, 3).Seconds()))
+			}
+		} else if pinned < p.at.compact {
+			return apierrors.NewResourceExpired(watchExpired)
+		}
+		for _, r := range p.records {
+			obj, err := w.storage.decode(w.ctx, r.key, r.value, r.rev)
+			if err != nil {
+				return err
+			}
+			if !w.matches(obj) {
+				continue
+			}
+			if err := w.send(watch.Event{Type: watch.Added, Object: obj}); err != nil {
+				return err
+			}
+		}
+		if more = len(p.records) == maxPage; more {
+			keys = keys.startAt(p.records[maxPage-1].key + "\x00")
+		}
+	}
+	w.cursor = pinned
+	if !w.bookmark {
+		return nil
+	}
+	obj, err := w.newBookmark(pinned)
+	if err != nil {
+		return err
+	}
+	if err := storage.AnnotateInitialEventsEndBookmark(obj); err != nil {
+		return fmt.Errorf("annotating bookmark: %w", err)
+	}
+	return w.send(watch.Event{Type: watch.Bookmark, Object: obj})
+}
+
+// concerns reports whether the watch is about a key.
+func (w *watcher) concerns(key string) bool {
+	if w.recursive {
+		return strings.HasPrefix(key, w.key)
+	}
+	return key == w.key
+}
+
+// send hands an event to the client, however long it takes. It fails only when the
+// client has stopped.
+func (w *watcher) send(event watch.Event) error {
+	select {
+	case w.events <- event:
+		return nil
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	}
+}

@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// commitTimeout bounds one attempt to send a batch and hear of it.
+const commitTimeout = 15 * time.Second
+
+// batchAttempt is one batch on its way: enough to find out later what became of it.
+type batchAttempt struct {
+	id      int64
+	writes  []*write
+	after   int64   // a revision that was the latest, or older, before the attempt
+	session session // who it was sent to
+}
+
+// commit writes a batch, passes what it changed to the hub and answers every write.
+func (d *Database) commit(ctx context.Context, writes []*write) {
+	changes, err := d.attempt(ctx, writes)
+	var pgErr *pgconn.PgError
+	if len(writes) > 1 && errors.As(err, &pgErr) && !isUnavailable(err) {
+		// The server rejects something in the batch: only its author shall suffer.
+		for _, w := range writes {
+			d.commit(ctx, []*write{w})
+		}
+		return
+	}
+	// The hub first: who has been answered may expect to find his change in a watch.
+	d.hub.publish(changes)
+	answer(ctx, writes, changes, err)
+}
+
+func answer(ctx context.Context, writes []*write, changes []*change, err error) {
+	revisions := make(map[string]int64, len(changes))
+	for _, c := range changes {
+		revisions[c.key] = c.rev
+	}
+	for _, w := range writes {
+		if err != nil {
+			w.done <- outcome{err: translate(ctx, "writing", w.key, err)}
+			continue
+		}
+		w.done <- outcome{rev: revisions[w.key]}
+	}
+}
+
+// attempt commits a batch and returns what it changed. After an error nothing was
+// changed, unless the error is the timeout of resolve.
+func (d *Database) attempt(ctx context.Context, writes []*write) ([]*change, error) {
+	b := batchAttempt{id: rand.Int64(), writes: writes, after: d.hub.position().rev}
+	changes, err := d.send(ctx, &b)
+	if hasCode(err, codeCheckViolation) {
+		// The counter ran past the last partition of the log.
+		if _, err := d.pool.Exec(ctx, partitionsQuery); err != nil {
+			return nil, fmt.Errorf("preparing log partitions: %w", err)
+		}
+		changes, err = d.send(ctx, &b)
+	}
+	if err != nil && isConnectionLoss(err) && !pgconn.SafeToRetry(err) {
+		return d.resolve(ctx, &b, err)
+	}
+	return changes, err
+}
+
+// send tries the fast way, which needs every write of the batch to succeed, then the
+// slow one, which decides one by one.
+func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return nil, notSent(err)
+	}
+	defer conn.Release()
+	b.session, _ = conn.Conn().PgConn().CustomData()[sessionKey].(session)
+
+	changes, err := d.sendAll(ctx, conn, b)
+	if hasCode(err, codeDivisionByZero, codeUniqueViolation) {
+		changes, err = d.sendEach(ctx, conn, b)
+	}
+	return changes, err
+}
+
+// sendAll commits the whole batch in one network round trip: all statements up to the
+// pipeline's single sync are one transaction, so the lock of the counter is never held
+// while the server waits for us.
+func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
+	ops := b.columns()
+	n := len(b.writes)
+	var (
+		batch   pgx.Batch
+		last    int64
+		removed map[int64][]byte
+	)
+	batch.Queue(advanceQuery, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+	if c := ops[created]; len(c.ord) > 0 {
+		batch.Queue(createQuery, b.id, n, c.ord, c.key, c.value, c.ttl, c.actor)
+	}
+	if u := ops[updated]; len(u.ord) > 0 {
+		batch.Queue(updateQuery, b.id, n, u.ord, u.key, u.value, u.ttl, u.actor, u.expect)
+	}
+	if x := ops[deleted]; len(x.ord) > 0 {
+		batch.Queue(deleteQuery, b.id, n, x.ord, x.key, x.actor, x.expect).Query(func(rows pgx.Rows) (err error) {
+			removed, err = scanRemoved(rows)
+			return err
+		})
+	}
+	batch.Queue(notifyQuery, d.channel, d.origin)
+	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, err
+	}
+	changes := make([]*change, n)
+	for i, w := range b.writes {
+		ord := int64(i + 1)
+		changes[i] = w.change(last-int64(n)+ord, removed[ord])
+	}
+	return changes, nil
+}
+
+func scanRemoved(rows pgx.Rows) (map[int64][]byte, error) {
+	removed := map[int64][]byte{}
+	var (
+		ord   int64
+		value []byte
+	)
+	_, err := pgx.ForEachRow(rows, []any{nil, &ord, &value}, func() error {
+		removed[ord] = value
+		return nil
+	})
+	return removed, err
+}
+
+// sendEach has the server decide write by write.
+func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
+	all := b.all()
+	var (
+		batch   pgx.Batch
+		changes []*change
+	)
+	batch.Queue(applyBatchQuery, b.id, all.kind, all.key, all.expect, all.value, all.ttl, all.actor).Query(
+		func(rows pgx.Rows) error {
+			var (
+				ord, rev int64
+				removed  []byte
+			)
+			_, err := pgx.ForEachRow(rows, []any{&ord, &rev, &removed}, func() error {
+				changes = append(changes, b.writes[ord-1].change(rev, removed))
+				return nil
+			})
+			return err
+		})
+	batch.Queue(notifyQuery, d.channel, d.origin)
+	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// change is what the write became at revision rev.
+func (w *write) change(rev int64, removed []byte) *change {
+	return &change{rev: rev, key: w.key, prev: w.expect, kind: w.kind, value: w.value, previous: removed}
+}
+
+// columns holds writes the way statements take them: an array per column.
+type columns struct {
+	ord    []int64
+	kind   []kind
+	key    []string
+	expect []int64
+	value  [][]byte
+	ttl    []int64
+	actor  []string
+}
+
+func (c *columns) add(ord int, w *write) {
+	c.ord = append(c.ord, int64(ord))
+	c.kind = append(c.kind, w.kind)
+	c.key = append(c.key, w.key)
+	c.expect = append(c.expect, w.expect)
+	c.value = append(c.value, w.value)
+	c.ttl = append(c.ttl, w.ttl)
+	c.actor = append(c.actor, w.actor)
+}
+
+// columns sorts the writes by kind, each with its position in the batch from 1.
+func (b *batchAttempt) columns() (byKind [3]columns) {
+	for i, w := range b.writes {
+		byKind[w.kind].add(i+1, w)
+	}
+	return byKind
+}
+
+func (b *batchAttempt) all() (all columns) {
+	for i, w := range b.writes {
+		all.add(i+1, w)
+	}
+	return all
+}
