@@ -1,0 +1,115 @@
+// Package apiserver assembles the aggregated API server that serves
+// platform.dev: its types, its resources and their storage in PostgreSQL.
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/registry/platform/engines"
+	"platform.dev/stores/pkg/registry/platform/stores"
+	"platform.dev/stores/pkg/storage/postgres"
+)
+
+// pingTimeout bounds the database check of readyz. The kubelet asks again.
+const pingTimeout = 2 * time.Second
+
+// ExtraConfig is what this server needs beyond a generic one.
+type ExtraConfig struct {
+	// Database holds all objects. The server closes it when it has stopped.
+	Database *postgres.Database
+	// Domain is where stores without a host of their own answer, such as
+	// "shops.example.com".
+	Domain string
+}
+
+// Config is the server's configuration. Complete it before use.
+type Config struct {
+	GenericConfig *genericapiserver.RecommendedConfig
+	ExtraConfig   ExtraConfig
+}
+
+type completedConfig struct {
+	genericConfig genericapiserver.CompletedConfig
+	extraConfig   ExtraConfig
+}
+
+// CompletedConfig is a configuration from which a server can be made. Only
+// Complete makes one.
+type CompletedConfig struct {
+	*completedConfig
+}
+
+// Complete fills what is derived from other settings. It changes c.
+func (c *Config) Complete() CompletedConfig {
+	c.GenericConfig.RESTOptionsGetter = &restOptions{
+		database:           c.ExtraConfig.Database,
+		objectCountTracker: c.GenericConfig.StorageObjectCountTracker,
+	}
+	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig}}
+}
+
+// New returns a server that is ready to be prepared and run.
+func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
+	if c.extraConfig.Database == nil {
+		return nil, errors.New("the API server needs a database")
+	}
+	server, err := c.genericConfig.New("platform-apiserver", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("making the generic API server: %w", err)
+	}
+	storage, err := c.storage()
+	if err != nil {
+		return nil, err
+	}
+	group := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, Scheme, metav1.ParameterCodec, Codecs)
+	group.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = storage
+	if err := server.InstallAPIGroup(&group); err != nil {
+		return nil, fmt.Errorf("installing the API group %s: %w", v1alpha1.GroupName, err)
+	}
+	if err := c.addHealth(server); err != nil {
+		return nil, err
+	}
+	return server, nil
+}
+
+func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
+	store, status, err := stores.NewREST(Scheme, c.genericConfig.RESTOptionsGetter, c.extraConfig.Domain)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := engines.NewREST(Scheme, c.genericConfig.RESTOptionsGetter)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]rest.Storage{
+		"stores":        store,
+		"stores/status": status,
+		"engines":       engine,
+	}, nil
+}
+
+// addHealth makes readyz, and not livez, depend on the database: restarting this
+// process does not bring a database back, and would lose the watch cache that
+// still answers reads.
+func (c CompletedConfig) addHealth(server *genericapiserver.GenericAPIServer) error {
+	ping := healthz.NamedCheck("postgres", func(r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
+		defer cancel()
+		return c.extraConfig.Database.Ping(ctx)
+	})
+	if err := server.AddReadyzChecks(ping); err != nil {
+		return fmt.Errorf("adding the readiness check of the database: %w", err)
+	}
+	// The library fills this hook and leaves it to the server to run it.
+	return server.AddPostStartHook("storage-readiness", server.StorageReadinessHook.Hook)
+}

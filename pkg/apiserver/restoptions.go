@@ -1,0 +1,41 @@
+package apiserver
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	flowcontrolrequest "k8s.io/apiserver/pkg/util/flowcontrol/request"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/storage/postgres"
+)
+
+// keyPrefix is the root of all keys in the database.
+const keyPrefix = "/platform.dev"
+
+// restOptions puts every resource into the database, under the watch cache.
+type restOptions struct {
+	database           *postgres.Database
+	objectCountTracker flowcontrolrequest.StorageObjectCountTracker
+}
+
+var _ generic.RESTOptionsGetter = &restOptions{}
+
+// GetRESTOptions returns how a resource is stored. The example is not needed:
+// every resource is stored in the one version there is.
+func (o *restOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+	config := storagebackend.NewDefaultConfig(keyPrefix, Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion))
+	config.EncodeVersioner = runtime.NewMultiGroupVersioner(v1alpha1.SchemeGroupVersion, schema.GroupKind{Group: v1alpha1.GroupName})
+	return generic.RESTOptions{
+		StorageConfig:             config.ForResource(resource),
+		Decorator:                 o.database.Decorator(),
+		EnableGarbageCollection:   true,
+		DeleteCollectionWorkers:   1,
+		ResourcePrefix:            keyPrefix + "/" + resource.Resource,
+		CountMetricPollPeriod:     time.Minute,
+		StorageObjectCountTracker: o.objectCountTracker,
+	}, nil
+}
