@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -30,6 +31,8 @@ type Config struct {
 	// watches. Default 5 minutes; it should not be below the 75 seconds of history the
 	// watch cache promises. Rows of the log are kept.
 	CompactionInterval time.Duration
+	// Tracer observes every query, for metrics or traces. Optional.
+	Tracer pgx.QueryTracer
 }
 
 func (c Config) withDefaults() Config {
@@ -69,6 +72,7 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("parsing connection string: %w", err)
 	}
 	cfg.MaxConns = c.MaxConns
+	cfg.ConnConfig.Tracer = c.Tracer
 	for name, value := range sessionSettings {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value

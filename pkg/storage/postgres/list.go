@@ -159,7 +159,7 @@ func (l *listing) decode(ctx context.Context, r *record) (runtime.Object, error)
 	}
 	obj, _, err := l.storage.resource.Codec.Decode(data, nil, l.newItem())
 	if err != nil {
-		return nil, &corruptError{doing: "decoding", rev: r.rev, err: err}
+		return nil, l.storage.corrupt("decoding", r.rev, err)
 	}
 	return obj, l.storage.setVersion(obj, r.rev)
 }

@@ -44,12 +44,13 @@ type Resource struct {
 // Storage is the objects of one resource in a Database. It has nothing to be closed;
 // it must not be used after the Database is.
 type Storage struct {
-	db          *Database
-	resource    Resource
-	prefix      string // ends in "/"
-	transformer value.Transformer
-	versioner   storage.Versioner
-	sizes       atomic.Bool // whether Stats estimates sizes
+	db           *Database
+	resource     Resource
+	prefix       string // ends in "/"
+	transformer  value.Transformer
+	versioner    storage.Versioner
+	marksCorrupt bool        // whether errors of unreadable values are corruptErrors
+	sizes        atomic.Bool // whether Stats estimates sizes
 }
 
 var _ storage.Interface = (*Storage)(nil)
@@ -63,6 +64,7 @@ func (d *Database) NewStorage(resource Resource) (storage.Interface, error) {
 		return nil, err
 	}
 	if utilfeature.DefaultFeatureGate.Enabled(features.AllowUnsafeMalformedObjectDeletion) {
+		s.marksCorrupt = true
 		return &corruptionReporter{Interface: s, resource: resource.GroupResource}, nil
 	}
 	return s, nil
@@ -163,7 +165,7 @@ func (s *Storage) seal(ctx context.Context, key string, data []byte) ([]byte, er
 func (s *Storage) open(ctx context.Context, key string, sealed []byte) (data []byte, stale bool, err error) {
 	data, stale, err = s.transformer.TransformFromStorage(ctx, sealed, authenticatedKey(key))
 	if err != nil {
-		return nil, false, &corruptError{doing: "transforming", err: err}
+		return nil, false, s.corrupt("transforming", 0, err)
 	}
 	return data, stale, nil
 }
@@ -171,7 +173,7 @@ func (s *Storage) open(ctx context.Context, key string, sealed []byte) (data []b
 // decodeInto fills obj from encoded bytes.
 func (s *Storage) decodeInto(data []byte, obj runtime.Object, rev int64) error {
 	if _, _, err := s.resource.Codec.Decode(data, nil, obj); err != nil {
-		return &corruptError{doing: "decoding", rev: rev, err: err}
+		return s.corrupt("decoding", rev, err)
 	}
 	return s.setVersion(obj, rev)
 }
@@ -184,9 +186,17 @@ func (s *Storage) decode(ctx context.Context, key string, sealed []byte, rev int
 	}
 	obj, err := runtime.Decode(s.resource.Codec, data)
 	if err != nil {
-		return nil, &corruptError{doing: "decoding", rev: rev, err: err}
+		return nil, s.corrupt("decoding", rev, err)
 	}
 	return obj, s.setVersion(obj, rev)
+}
+
+// corrupt marks the error of an unreadable value as such.
+func (s *Storage) corrupt(doing string, rev int64, err error) error {
+	if !s.marksCorrupt {
+		return err
+	}
+	return &corruptError{doing: doing, rev: rev, err: err}
 }
 
 func (s *Storage) setVersion(obj runtime.Object, rev int64) error {

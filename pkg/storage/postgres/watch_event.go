@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -72,8 +73,9 @@ func (w *watcher) previous(c *change) (runtime.Object, error) {
 		return nil, translate(w.ctx, "reading the previous value", c.key, err)
 	}
 	obj, err := w.storage.decode(w.ctx, c.key, sealed, c.rev)
-	if err != nil && c.kind == deleted {
-		return nil, corruptRead(err)
+	var corrupt *corruptError
+	if c.kind == deleted && errors.As(err, &corrupt) {
+		return nil, corruptRead(corrupt)
 	}
 	return obj, err
 }
