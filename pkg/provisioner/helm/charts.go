@@ -1,0 +1,177 @@
+package helm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"helm.sh/helm/v3/pkg/registry"
+	"helm.sh/helm/v3/pkg/repo"
+	"sigs.k8s.io/yaml"
+)
+
+// maxDownload bounds what a chart repository may send.
+const maxDownload = 32 << 20
+
+// Source says where a chart is. Exactly one of Builtin, OCI and
+// RepositoryURL is set.
+type Source struct {
+	// Builtin is the folder of a chart that the program carries itself.
+	Builtin string
+	// OCI is a chart in a registry, such as oci://registry.example.com/medusa.
+	OCI string
+	// RepositoryURL and RepositoryChart are a chart in an HTTP repository.
+	RepositoryURL, RepositoryChart string
+	// Version is the chart's version. Built-in charts have just one.
+	Version string
+}
+
+// Charts reads charts and keeps them for its lifetime: a version, once
+// published, does not change. It is safe for concurrent use.
+type Charts struct {
+	builtin   fs.FS
+	client    *http.Client
+	plainHTTP bool
+
+	loading singleflight.Group
+	mu      sync.Mutex
+	loaded  map[Source]*Chart
+}
+
+// NewCharts returns Charts that finds the built-in ones as folders of builtin.
+func NewCharts(builtin fs.FS) *Charts {
+	return &Charts{
+		builtin: builtin,
+		client:  &http.Client{Timeout: 30 * time.Second},
+		loaded:  map[Source]*Chart{},
+	}
+}
+
+// Load returns the chart at source. Every error wraps ErrChart; one that comes
+// from a registry or repository may go away by itself.
+func (c *Charts) Load(ctx context.Context, source Source) (*Chart, error) {
+	c.mu.Lock()
+	chart, ok := c.loaded[source]
+	c.mu.Unlock()
+	if ok {
+		return chart, nil
+	}
+	v, err, _ := c.loading.Do(fmt.Sprintf("%q", source), func() (any, error) {
+		// Others may wait for this load, so it outlives the first asker.
+		chart, err := c.load(context.WithoutCancel(ctx), source)
+		if err != nil {
+			return nil, fmt.Errorf("loading %s: %w", source, err)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.loaded[source] = chart
+		return chart, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*Chart), nil
+}
+
+func (c *Charts) load(ctx context.Context, source Source) (*Chart, error) {
+	if source.Builtin != "" {
+		return readDir(c.builtin, source.Builtin)
+	}
+	if source.Version == "" {
+		return nil, fmt.Errorf("%w: no chart version is given", ErrChart)
+	}
+	if source.OCI != "" {
+		return c.pull(source)
+	}
+	return c.download(ctx, source)
+}
+
+func (c *Charts) pull(source Source) (*Chart, error) {
+	options := []registry.ClientOption{registry.ClientOptHTTPClient(c.client), registry.ClientOptWriter(io.Discard)}
+	if c.plainHTTP {
+		options = append(options, registry.ClientOptPlainHTTP())
+	}
+	client, err := registry.NewClient(options...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: making a registry client: %w", ErrChart, err)
+	}
+	result, err := client.Pull(strings.TrimPrefix(source.OCI, "oci://") + ":" + source.Version)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChart, err)
+	}
+	return readArchive(bytes.NewReader(result.Chart.Data))
+}
+
+func (c *Charts) download(ctx context.Context, source Source) (*Chart, error) {
+	b, err := c.get(ctx, strings.TrimSuffix(source.RepositoryURL, "/")+"/index.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var index repo.IndexFile
+	if err := yaml.Unmarshal(b, &index); err != nil {
+		return nil, fmt.Errorf("%w: reading the repository's index: %w", ErrChart, err)
+	}
+	index.SortEntries()
+	entry, err := index.Get(source.RepositoryChart, source.Version)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChart, err)
+	}
+	if len(entry.URLs) == 0 {
+		return nil, fmt.Errorf("%w: the repository's index has no address for it", ErrChart)
+	}
+	address, err := repo.ResolveReferenceURL(source.RepositoryURL, entry.URLs[0])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChart, err)
+	}
+	if b, err = c.get(ctx, address); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(b)
+	if want := strings.TrimPrefix(entry.Digest, "sha256:"); want != "" && want != hex.EncodeToString(sum[:]) {
+		return nil, fmt.Errorf("%w: the archive's digest is not the one in the repository's index", ErrChart)
+	}
+	return readArchive(bytes.NewReader(b))
+}
+
+func (c *Charts) get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChart, err)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChart, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: GET %s answered %s", ErrChart, url, response.Status)
+	}
+	b, err := io.ReadAll(io.LimitReader(response.Body, maxDownload+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: GET %s: %w", ErrChart, url, err)
+	}
+	if len(b) > maxDownload {
+		return nil, fmt.Errorf("%w: GET %s answered with more than %d MiB", ErrChart, url, maxDownload>>20)
+	}
+	return b, nil
+}
+
+// String names the chart as people know it.
+func (s Source) String() string {
+	switch {
+	case s.Builtin != "":
+		return fmt.Sprintf("built-in chart %q", s.Builtin)
+	case s.OCI != "":
+		return fmt.Sprintf("chart %s:%s", s.OCI, s.Version)
+	}
+	return fmt.Sprintf("chart %q version %q of %s", s.RepositoryChart, s.Version, s.RepositoryURL)
+}

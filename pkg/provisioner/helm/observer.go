@@ -1,0 +1,53 @@
+package helm
+
+import (
+	"sync"
+
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage/driver"
+)
+
+// observer remembers what the storage driver under it has really stored. What
+// Helm's actions return is not that: an install whose final state could not be
+// written returns success, and a failed one returns a release that may never
+// have been written at all.
+type observer struct {
+	driver.Driver
+
+	mu   sync.Mutex
+	last *Release
+}
+
+// stored is the revision that was written last, or nil.
+func (o *observer) stored() *Release {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
+}
+
+// Create stores a new revision.
+func (o *observer) Create(key string, rel *release.Release) error {
+	if err := o.Driver.Create(key, rel); err != nil {
+		return err
+	}
+	o.observe(rel)
+	return nil
+}
+
+// Update stores a changed revision.
+func (o *observer) Update(key string, rel *release.Release) error {
+	if err := o.Driver.Update(key, rel); err != nil {
+		return err
+	}
+	o.observe(rel)
+	return nil
+}
+
+// observe keeps the newest revision: an upgrade also rewrites the one before.
+func (o *observer) observe(rel *release.Release) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last == nil || rel.Version >= o.last.Revision {
+		o.last = &Release{Revision: rel.Version, Status: Status(rel.Info.Status), Labels: rel.Labels}
+	}
+}
