@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"platform.dev/stores/hack/localcluster/internal/network"
+)
+
+// kept are the files of a stopped cluster that stay for reading until the next
+// start.
+var kept = []string{"logs", "audit.log"}
+
+// Stop ends the cluster in folder output and removes its data and everything it
+// has on the host: processes, mounts, network interfaces, packet filter rules,
+// control groups and kernel settings. It works for a cluster that was started
+// in part, or crashed, and does nothing when there is none.
+func Stop(output string, phase Phase) error {
+	current, err := loadState(output)
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("stopping a cluster needs root")
+	}
+	group, err := current.group()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"programs", func() error { return current.stopPrograms() }},
+		{"containers", func() error { return group.Remove(20 * time.Second) }},
+		{"mounts", func() error { return unmountBelow(current.Output, RunDir) }},
+		{"network", func() error { return errors.Join(network.RemoveBridge(), network.RemoveChains(current.Chains), network.RemoveTables(current.Tables)) }},
+		{"kernel settings", func() error { return network.RestoreSettings(current.Settings) }},
+		{"files", func() error { return current.removeFiles() }},
+	} {
+		began := time.Now()
+		if err := step.do(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", step.name, err))
+			continue
+		}
+		phase(step.name, time.Since(began))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return os.Remove(current.stateFile())
+}
+
+// stopPrograms ends them all at once: there is nothing to save.
+func (s state) stopPrograms() error {
+	group, err := s.group()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, component := range s.components() {
+		names = append(names, component.Name)
+	}
+	return s.keeper(group).Stop(time.Second, names...)
+}
+
+// unmountBelow unmounts everything in the folders, what was mounted last first.
+func unmountBelow(folders ...string) error {
+	var errs []error
+	for _, folder := range folders {
+		mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder))
+		if err != nil {
+			return fmt.Errorf("listing mounts: %w", err)
+		}
+		for _, mount := range slices.Backward(mounts) {
+			err := unix.Unmount(mount.Mountpoint, 0)
+			if errors.Is(err, unix.EBUSY) {
+				err = unix.Unmount(mount.Mountpoint, unix.MNT_DETACH)
+			}
+			if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: it went with another one.
+				errs = append(errs, fmt.Errorf("unmounting %s: %w", mount.Mountpoint, err))
+			}
+		}
+		if left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder)); err != nil || len(left) > 0 {
+			errs = append(errs, fmt.Errorf("%d mounts below %s are left", len(left), folder), err)
+		}
+	}
+	// Files below are about to be removed: through a mount they would be others'.
+	return errors.Join(errs...)
+}
+
+// removeFiles deletes the cluster's files but never looks into a mount.
+func (s state) removeFiles() error {
+	for _, folder := range []string{s.Output, RunDir} {
+		if left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder)); err != nil || len(left) > 0 {
+			return fmt.Errorf("not removing %s: something is mounted in it", folder)
+		}
+	}
+	entries, err := os.ReadDir(s.Output)
+	if err != nil {
+		return err
+	}
+	// What RunDir says about files elsewhere is needed before it goes.
+	errs := []error{s.removeUnasked(), os.RemoveAll(RunDir), os.RemoveAll(s.Kubeconfig)}
+	for _, entry := range entries {
+		if slices.Contains(kept, entry.Name()) || s.path(entry.Name()) == s.stateFile() || strings.HasPrefix(entry.Name(), "audit-") {
+			continue
+		}
+		errs = append(errs, os.RemoveAll(s.path(entry.Name())))
+	}
+	return errors.Join(errs...)
+}
