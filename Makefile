@@ -1,0 +1,71 @@
+# The two promises of the README are `make demo` and `make test`; each does all
+# set-up itself. `make help` lists the rest.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -o errexit -o nounset -o pipefail -c
+.DEFAULT_GOAL := help
+
+# One set of build settings for everything, so that one build cache serves the
+# platform, the local Kubernetes and all tests. The binaries are static.
+export CGO_ENABLED := 0
+BIN := _output/bin
+GOLANGCI_LINT_VERSION := v2.15.0
+# The e2e and demo targets use a cluster of their own; CLUSTER=current installs
+# into the current kubectl context instead.
+CLUSTER ?= local
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: demo
+demo: ## Set everything up, create a store and place an order in it
+	CLUSTER=$(CLUSTER) hack/demo.sh
+
+.PHONY: stop
+stop: ## Stop the local cluster and remove all that it made
+	@if [ -x $(BIN)/localcluster ]; then $(BIN)/localcluster stop; fi
+
+.PHONY: test
+test: packages verify-generate lint unit integration e2e ## Set everything up and run every test
+
+.PHONY: packages
+packages:
+	hack/packages.sh
+
+.PHONY: unit
+unit: packages ## Test the packages, the storage against a real PostgreSQL
+	go test ./... ./hack/localcluster/...
+
+.PHONY: integration
+integration: packages build ## Test the API server behind a real kube-apiserver
+	go test ./test/integration/...
+
+.PHONY: e2e
+e2e: ## Test real stores on the local cluster, and that it leaves nothing behind
+	hack/e2e.sh
+
+.PHONY: build
+build: ## Build all binaries into _output/bin
+	hack/build.sh
+
+.PHONY: images
+images: ## Build all container images into _output/images, without a container engine
+	artifacts/images/build.sh all
+
+.PHONY: generate
+generate: ## Write what is generated from the API types
+	hack/update-codegen.sh
+
+.PHONY: verify-generate
+verify-generate: generate ## Fail if generated files are not up to date
+	git diff --exit-code -- pkg/apis pkg/generated hack/api-violations.list
+	@test -z "$$(git ls-files --others --exclude-standard pkg/apis pkg/generated)" || { git ls-files --others --exclude-standard pkg/apis pkg/generated; exit 1; }
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check the code and the import rules
+	$< run ./... ./hack/localcluster/... ./test/...
+
+$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	GOWORK=off GOBIN=$(CURDIR)/$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $@

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The whole product: sets everything up, creates the store of
+# artifacts/examples, follows its steps, and places an order in it.
+#
+# CLUSTER=local (the default) makes a Kubernetes cluster on this machine.
+# CLUSTER=current uses the current kubectl context, whose nodes must be able to
+# pull the images that the file VALUES names.
+set -o errexit -o nounset -o pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=hack/lib.sh
+source hack/lib.sh
+store=flowers
+
+if [[ $cluster == local ]]; then
+  ((EUID == 0)) || { echo "A Kubernetes node needs root: run make demo as root, or CLUSTER=current make demo." >&2; exit 1; }
+  phase "Install missing packages" hack/packages.sh
+  phase "Build the platform, Kubernetes and the images (ten minutes the first time)" build
+  phase "Start Kubernetes" "$bin/localcluster" start
+  phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,medusa,postgres}.tar
+else
+  phase "Build Helm" go build -o "$bin/" helm.sh/helm/v3/cmd/helm
+fi
+phase "Install the platform" install
+
+printf '==> Create store %s\n' "$store"
+start=$SECONDS
+kubectl apply -f "artifacts/examples/$store.yaml"
+kubectl get store "$store" --watch &
+watch=$!
+trap 'kill "$watch" 2>/dev/null || true' EXIT
+kubectl wait --for=condition=Ready --timeout=10m "store/$store" >/dev/null
+kill "$watch"
+trap - EXIT
+printf '    ready after %ds\n' $((SECONDS - start))
+kubectl get store "$store" -o go-template='{{range .status.steps}}{{printf "    %-18s %-8s %s  %s" .name .state .startTime (or .endTime "")}}{{"\n"}}{{end}}'
+
+printf '==> Place an order\n'
+if [[ $cluster == local ]]; then
+  order "$store" 127.0.0.1:8080
+else
+  kubectl -n "$(kubectl get store "$store" -o jsonpath='{.status.namespace}')" port-forward service/storefront 18080:80 >/dev/null &
+  forward=$!
+  trap 'kill "$forward"' EXIT
+  order "$store" http://127.0.0.1:18080
+fi
+
+ns=$(kubectl get store "$store" -o jsonpath='{.status.namespace}')
+cat <<END
+
+The shop is open.
+  shop      $(kubectl get store "$store" -o jsonpath='{.status.url}')
+  admin     $(kubectl get store "$store" -o jsonpath='{.status.adminURL}')
+  login     kubectl -n $ns get secret store-credentials -o go-template='{{index .data "admin-email" | base64decode}} {{index .data "admin-password" | base64decode}}{{"\n"}}'
+END
+[[ $cluster != local ]] || cat <<END
+  kubectl   export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH
+  stop      make stop
+END
