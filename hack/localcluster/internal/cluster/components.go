@@ -82,6 +82,8 @@ func (c Config) controllerManager() component {
 			"--bind-address=127.0.0.1",
 			"--tls-cert-file=" + c.pki("kube-controller-manager.crt"), "--tls-private-key-file=" + c.pki("kube-controller-manager.key"),
 			"--leader-elect=false", "--use-service-account-credentials=true",
+			// Each controller fetches a token of its own at the start, and waits its turn.
+			"--kube-api-qps=200", "--kube-api-burst=400",
 			"--root-ca-file=" + c.pki("ca.crt"), "--service-account-private-key-file=" + c.pki("service-accounts.key"),
 			"--cluster-signing-cert-file=" + c.pki("ca.crt"), "--cluster-signing-key-file=" + c.pki("ca.key"),
 			"--profiling=false",

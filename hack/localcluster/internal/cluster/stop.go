@@ -45,7 +45,9 @@ func Stop(output string, phase Phase) error {
 		{"programs", func() error { return current.stopPrograms() }},
 		{"containers", func() error { return group.Remove(20 * time.Second) }},
 		{"mounts", func() error { return unmountBelow(current.Output, RunDir) }},
-		{"network", func() error { return errors.Join(network.RemoveBridge(), network.RemoveChains(current.Chains), network.RemoveTables(current.Tables)) }},
+		{"network", func() error {
+			return errors.Join(network.RemoveBridge(), network.RemoveChains(current.Chains), network.RemoveTables(current.Tables))
+		}},
 		{"kernel settings", func() error { return network.RestoreSettings(current.Settings) }},
 		{"files", func() error { return current.removeFiles() }},
 	} {
