@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/spf13/cobra"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/admission"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -24,6 +25,11 @@ import (
 	"platform.dev/stores/pkg/generated/openapi"
 	"platform.dev/stores/pkg/storage/postgres"
 )
+
+func init() {
+	// The flags of the logs have feature gates of their own.
+	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
+}
 
 // NewCommand returns the command that serves until ctx is done.
 func NewCommand(ctx context.Context) *cobra.Command {

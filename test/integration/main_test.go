@@ -1,0 +1,55 @@
+// Package integration proves the platform's API through a real kube-apiserver
+// that forwards to our API server over a real PostgreSQL.
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+	"platform.dev/stores/test/internal/harness"
+)
+
+// env is shared by all tests. Each works in namespaces of its own.
+var env *harness.Environment
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	shared := &scope{}
+	defer shared.end()
+	database := postgrestest.StartServer(shared, "fsync=off", "full_page_writes=off")
+	var err error
+	env, err = harness.Start(context.Background(), withPassword(database.DSN()))
+	defer env.Stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// scope is the testing.TB of what outlives the single test. Only the methods
+// below may be called.
+type scope struct {
+	testing.TB
+	cleanups []func()
+}
+
+func (*scope) Helper() {}
+
+func (s *scope) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
+
+func (s *scope) Fatal(args ...any) {
+	fmt.Fprintln(os.Stderr, args...)
+	s.end()
+	os.Exit(1)
+}
+
+func (s *scope) end() {
+	for i := range s.cleanups {
+		s.cleanups[len(s.cleanups)-1-i]()
+	}
+}

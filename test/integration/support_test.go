@@ -1,0 +1,144 @@
+package integration
+
+import (
+	"context"
+	"net/url"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
+	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+)
+
+// patience bounds every wait of a test.
+const patience = 20 * time.Second
+
+// password is what the servers log in to PostgreSQL with. It must never be seen.
+const password = "pa55-that-nobody-may-see"
+
+// withPassword puts the password into a connection string.
+func withPassword(dsn string) string {
+	parsed, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	query := parsed.Query()
+	query.Set("password", password)
+	parsed.RawQuery = query.Encode()
+	return parsed.String()
+}
+
+func platformClient(t testing.TB, config *rest.Config) typed.PlatformV1alpha1Interface {
+	t.Helper()
+	client, err := clientset.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.PlatformV1alpha1()
+}
+
+func coreClient(t testing.TB, config *rest.Config) kubernetes.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// newNamespace makes a namespace that is the test's own.
+func newNamespace(t testing.TB) string {
+	t.Helper()
+	namespace, err := coreClient(t, env.Admin()).CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// newEngine makes an engine that is the test's own, with versions 1.0 and 2.0,
+// plans small and large, and a schema that allows the value "theme".
+func newEngine(t testing.TB) *v1alpha1.Engine {
+	t.Helper()
+	builtin := "fixture"
+	engine, err := platformClient(t, env.Admin()).Engines().Create(t.Context(), &v1alpha1.Engine{
+		ObjectMeta: metav1.ObjectMeta{Name: "engine-" + rand.String(8)},
+		Spec: v1alpha1.EngineSpec{
+			DisplayName:    "Fixture",
+			Chart:          v1alpha1.ChartSource{Builtin: &builtin},
+			Versions:       []v1alpha1.EngineVersion{{Name: "1.0"}, {Name: "2.0"}},
+			DefaultVersion: "2.0",
+			Plans:          []v1alpha1.EnginePlan{{Name: "small"}, {Name: "large"}},
+			DefaultPlan:    "small",
+			ValuesSchema: &runtime.RawExtension{Raw: []byte(
+				`{"type":"object","additionalProperties":false,"properties":{"theme":{"type":"string","enum":["light","dark"]}}}`)},
+			Storefront: v1alpha1.Storefront{Service: "shop", Port: 80, Checks: []v1alpha1.StorefrontCheck{{Path: "/"}}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine
+}
+
+// newStore returns a store to create.
+func newStore(name string, engine *v1alpha1.Engine) *v1alpha1.Store {
+	return &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.StoreSpec{Engine: engine.Name}}
+}
+
+// create creates a store as an administrator.
+func create(t testing.TB, namespace string, store *v1alpha1.Store) *v1alpha1.Store {
+	t.Helper()
+	created, err := platformClient(t, env.Admin()).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatalf("creating store %q: %v", store.Name, err)
+	}
+	return created
+}
+
+// setReady reports a store's Ready condition as the provisioner does.
+func setReady(t testing.TB, store *v1alpha1.Store, status metav1.ConditionStatus) *v1alpha1.Store {
+	t.Helper()
+	store = store.DeepCopy()
+	store.Status.ObservedGeneration = store.Generation
+	store.Status.Conditions = []metav1.Condition{{
+		Type: v1alpha1.ConditionReady, Status: status, Reason: "Tested", LastTransitionTime: metav1.Now(), ObservedGeneration: store.Generation,
+	}}
+	updated, err := platformClient(t, env.Admin()).Stores(store.Namespace).UpdateStatus(t.Context(), store, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatalf("updating the status of store %q: %v", store.Name, err)
+	}
+	return updated
+}
+
+// allow gives a user a ClusterRole in a namespace and waits until it counts.
+func allow(t testing.TB, user, namespace, role string) {
+	t.Helper()
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}
+	if _, err := coreClient(t, env.Admin()).RbacV1().RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until condition holds.
+func eventually(t testing.TB, what string, condition func(context.Context) (bool, error)) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, condition); err != nil {
+		t.Fatalf("waiting for %s: %v", what, err)
+	}
+}

@@ -1,0 +1,166 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"k8s.io/client-go/rest"
+)
+
+// auditPolicy records who did what, as a careful cluster does.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  resources: [{group: platform.dev}]
+- level: None
+`
+
+// controlPlane is etcd and a kube-apiserver.
+type controlPlane struct {
+	folder     string
+	auditLog   string
+	url        string
+	serving    *authority
+	clients    *authority
+	frontProxy *authority
+	programs   []*program
+}
+
+// startControlPlane starts etcd and a kube-apiserver and waits for both. What
+// it started is in the result even when it fails.
+func startControlPlane(ctx context.Context, folder, logs string, b *binaries) (*controlPlane, error) {
+	c := &controlPlane{folder: folder, auditLog: filepath.Join(folder, "audit.log")}
+	for name, a := range map[string]**authority{"serving": &c.serving, "clients": &c.clients, "front-proxy": &c.frontProxy} {
+		var err error
+		if *a, err = newAuthority(name); err != nil {
+			return c, err
+		}
+		if err := os.WriteFile(c.path(name+"-ca.crt"), (*a).pem, 0o600); err != nil {
+			return c, err
+		}
+	}
+	if err := c.startEtcd(ctx, logs, b.etcd); err != nil {
+		return c, err
+	}
+	return c, c.startKubeAPIServer(ctx, logs, b.kubeAPIServer)
+}
+
+func (c *controlPlane) path(name string) string { return filepath.Join(c.folder, name) }
+
+func (c *controlPlane) startEtcd(ctx context.Context, logs, binary string) error {
+	client, peer := "unix://"+c.path("etcd.sock"), "unix://"+c.path("peer.sock")
+	etcd, err := startProgram("etcd", filepath.Join(logs, "etcd.log"), binary,
+		"--data-dir="+c.path("etcd"), "--name=test", "--log-level=warn", "--unsafe-no-fsync",
+		"--listen-client-urls="+client, "--advertise-client-urls="+client,
+		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=test="+peer)
+	if err != nil {
+		return err
+	}
+	c.programs = append(c.programs, etcd)
+	return etcd.waitFor(ctx, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.path("etcd.sock"))
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary string) error {
+	serving, err := c.serving.server("kube-apiserver")
+	if err != nil {
+		return err
+	}
+	proxy, err := c.frontProxy.client("front-proxy-client")
+	if err != nil {
+		return err
+	}
+	for name, p := range map[string]pair{"serving": serving, "front-proxy": proxy} {
+		if err := p.write(c.folder, name); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(c.path("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	c.url = "https://127.0.0.1:" + strconv.Itoa(port)
+	server, err := startProgram("kube-apiserver", filepath.Join(logs, "kube-apiserver.log"), binary,
+		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--endpoint-reconciler-type=none",
+		"--etcd-servers=unix://"+c.path("etcd.sock"), "--service-cluster-ip-range=10.0.0.0/16",
+		"--tls-cert-file="+c.path("serving.crt"), "--tls-private-key-file="+c.path("serving.key"),
+		"--client-ca-file="+c.path("clients-ca.crt"), "--authorization-mode=RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+c.path("serving.key"), "--service-account-signing-key-file="+c.path("serving.key"),
+		"--requestheader-client-ca-file="+c.path("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
+		"--requestheader-username-headers=X-Remote-User", "--requestheader-uid-headers=X-Remote-Uid",
+		"--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file="+c.path("front-proxy.crt"), "--proxy-client-key-file="+c.path("front-proxy.key"),
+		"--audit-policy-file="+c.path("audit-policy.yaml"), "--audit-log-path="+c.auditLog,
+		"--profiling=false")
+	if err != nil {
+		return err
+	}
+	c.programs = append(c.programs, server)
+	return server.waitFor(ctx, func(ctx context.Context) error {
+		return ready(ctx, &rest.Config{Host: c.url, TLSClientConfig: rest.TLSClientConfig{CAData: c.serving.pem}})
+	})
+}
+
+// user returns how a user with a certificate of the cluster reaches it.
+func (c *controlPlane) user(name string, groups ...string) (*rest.Config, error) {
+	p, err := c.clients.client(name, groups...)
+	if err != nil {
+		return nil, err
+	}
+	return &rest.Config{
+		Host: c.url,
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData: c.serving.pem, CertData: p.certificate, KeyData: p.key,
+		},
+		// Tests ask a lot and are not to be slowed down by their own client.
+		QPS: -1,
+	}, nil
+}
+
+// ready asks a server's readyz.
+func ready(ctx context.Context, config *rest.Config) error {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("readyz answers %s", response.Status)
+	}
+	return nil
+}
+
+// freePort returns a port of the loopback address that nobody listens on.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}

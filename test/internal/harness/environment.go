@@ -1,0 +1,194 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Domain is where stores without a host of their own answer.
+const Domain = "shops.example.com"
+
+// stopGrace is how long a program may take to end before it is killed.
+const stopGrace = 10 * time.Second
+
+// Environment is a cluster whose platform API is served by our server.
+type Environment struct {
+	root, folder, logs string
+	binaries           *binaries
+	cluster            *controlPlane
+	serving            *authority
+	objects            []*unstructured.Unstructured
+	database           string
+	server             *Server
+}
+
+// Start starts a cluster with the platform's API server on the database dsn.
+// What it started is stopped by Stop, also when Start fails.
+func Start(ctx context.Context, dsn string) (*Environment, error) {
+	e := &Environment{database: dsn}
+	var err error
+	if e.root, err = repository(); err != nil {
+		return e, err
+	}
+	e.logs = outputFolder(e.root)
+	if err := os.MkdirAll(e.logs, 0o755); err != nil {
+		return e, err
+	}
+	if e.folder, err = os.MkdirTemp("", "integration"); err != nil {
+		return e, err
+	}
+	if e.binaries, err = findBinaries(ctx, e.root, e.folder); err != nil {
+		return e, err
+	}
+	if e.serving, err = newAuthority("platform-serving"); err != nil {
+		return e, err
+	}
+	if e.cluster, err = startControlPlane(ctx, e.folder, e.logs, e.binaries); err != nil {
+		return e, err
+	}
+	if err := e.install(ctx); err != nil {
+		return e, fmt.Errorf("installing the platform: %w", err)
+	}
+	return e, nil
+}
+
+// Stop ends every program, ours first, and removes all files but the logs.
+func (e *Environment) Stop() {
+	if e.server != nil {
+		e.server.Kill()
+	}
+	if e.cluster != nil {
+		for i := range e.cluster.programs {
+			e.cluster.programs[len(e.cluster.programs)-1-i].stop(stopGrace)
+		}
+	}
+	_ = os.RemoveAll(e.folder) // the system cleans up what is left
+}
+
+// install puts the chart's objects into the cluster, starts the API server and
+// waits until the cluster forwards to it.
+func (e *Environment) install(ctx context.Context) error {
+	admin := e.Admin()
+	core, err := kubernetes.NewForConfig(admin)
+	if err != nil {
+		return err
+	}
+	client, err := dynamic.NewForConfig(admin)
+	if err != nil {
+		return err
+	}
+	if e.objects, err = render(e.root, e.serving); err != nil {
+		return err
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: systemNamespace}}
+	if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating namespace %s: %w", systemNamespace, err)
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	if err := e.route(ctx, core, port); err != nil {
+		return err
+	}
+	if err := apply(ctx, client, e.objects); err != nil {
+		return err
+	}
+	if e.server, err = e.startServer(ctx, "apiserver", e.database, port); err != nil {
+		return err
+	}
+	return e.server.waitFor(ctx, func(ctx context.Context) error {
+		// The document of the group is what the cluster learns last.
+		_, err := core.Discovery().RESTClient().Get().AbsPath("/openapi/v3/apis/platform.dev/v1alpha1").DoRaw(ctx)
+		return err
+	})
+}
+
+// route makes the chart's APIService lead to port of this machine.
+func (e *Environment) route(ctx context.Context, core kubernetes.Interface, port int) error {
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: serviceName, Namespace: systemNamespace},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "127.0.0.1"},
+	}
+	if _, err := core.CoreV1().Services(systemNamespace).Create(ctx, service, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating service %s: %w", serviceName, err)
+	}
+	for _, object := range e.objects {
+		if object.GetKind() == "APIService" {
+			return unstructured.SetNestedField(object.Object, int64(port), "spec", "service", "port")
+		}
+	}
+	return errors.New("the platform chart has no APIService")
+}
+
+// Server is the server that the cluster forwards to.
+func (e *Environment) Server() *Server { return e.server }
+
+// writeIdentity writes a kubeconfig of the chart's ServiceAccount.
+func (e *Environment) writeIdentity(ctx context.Context, path string) error {
+	core, err := kubernetes.NewForConfig(e.Admin())
+	if err != nil {
+		return err
+	}
+	token, err := core.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, serviceName, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("asking for a token of %s: %w", serviceName, err)
+	}
+	return WriteKubeconfig(path, &rest.Config{
+		Host:            e.cluster.url,
+		BearerToken:     token.Status.Token,
+		TLSClientConfig: rest.TLSClientConfig{CAData: e.cluster.serving.pem},
+	}, metav1.NamespaceDefault)
+}
+
+// Admin returns how a cluster administrator reaches the cluster.
+func (e *Environment) Admin() *rest.Config {
+	return e.User("admin", "system:masters")
+}
+
+// User returns how a user with these groups reaches the cluster.
+func (e *Environment) User(name string, groups ...string) *rest.Config {
+	config, err := e.cluster.user(name, groups...)
+	if err != nil {
+		// Only a broken random source makes signing fail.
+		panic(err)
+	}
+	return config
+}
+
+// Anonymous returns how somebody without credentials reaches the cluster.
+func (e *Environment) Anonymous() *rest.Config {
+	return rest.AnonymousClientConfig(e.Admin())
+}
+
+// Kubectl is the path of the kubectl program.
+func (e *Environment) Kubectl() string { return e.binaries.kubectl }
+
+// AuditLog is the path of the kube-apiserver's audit log.
+func (e *Environment) AuditLog() string { return e.cluster.auditLog }
+
+// WriteKubeconfig stores config for kubectl, with a default namespace.
+func WriteKubeconfig(path string, config *rest.Config, namespace string) error {
+	const name = "test"
+	return clientcmd.WriteToFile(clientcmdapi.Config{
+		CurrentContext: name,
+		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name, Namespace: namespace}},
+		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos: map[string]*clientcmdapi.AuthInfo{name: {
+			Token: config.BearerToken, ClientCertificateData: config.CertData, ClientKeyData: config.KeyData,
+		}},
+	}, path)
+}
