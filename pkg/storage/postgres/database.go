@@ -77,7 +77,8 @@ func (d *Database) start(ctx context.Context) error {
 	d.running.Go(func() { d.expire(background) })
 	d.running.Go(func() { d.maintain(background) })
 	for range batchesInFlight {
-		d.running.Go(func() { d.writes.run(background) })
+		// Closing the committer ends it; a batch under way is never cut off.
+		d.running.Go(func() { d.writes.run(context.WithoutCancel(ctx)) })
 	}
 	return nil
 }

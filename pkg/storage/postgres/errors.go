@@ -22,8 +22,10 @@ var errClosed = errors.New("the database is closed")
 const (
 	codeDivisionByZero   = "22012"
 	codeCheckViolation   = "23514" // also: no partition for a row
+	codeReadOnly         = "25006" // the server is a standby
 	codeUniqueViolation  = "23505"
 	codeLockNotAvailable = "55P03"
+	codeWrongState       = "55000" // the server is a standby
 )
 
 // unavailable tells the client that the database cannot be reached and that nothing
@@ -84,8 +86,8 @@ func isUnavailable(err error) bool {
 		return strings.HasPrefix(pgErr.Code, "08") || // connection exception
 			strings.HasPrefix(pgErr.Code, "53") || // insufficient resources
 			strings.HasPrefix(pgErr.Code, "57P") || // shutdown, start-up
-			strings.HasPrefix(pgErr.Code, "25006") || // read-only: a standby
-			pgErr.Code == codeLockNotAvailable
+			pgErr.Code == codeReadOnly ||
+			pgErr.Code == codeLockNotAvailable || pgErr.Code == codeWrongState
 	}
 	return isConnectionLoss(err)
 }

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -79,6 +81,8 @@ func (d *Database) readChanges(ctx context.Context, query string, args ...any) (
 		}
 		return nil
 	})
+	// In order already, but SQL does not promise it through a join.
+	slices.SortFunc(found, func(a, b *change) int { return cmp.Compare(a.rev, b.rev) })
 	return found, at, err
 }
 

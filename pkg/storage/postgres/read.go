@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -100,6 +101,8 @@ func (d *Database) list(ctx context.Context, r keyRange, rev int64, limit int64,
 		}
 		return nil
 	})
+	// In order already, but SQL does not promise it through a join.
+	slices.SortFunc(p.records, func(a, b record) int { return strings.Compare(a.key, b.key) })
 	return p, err
 }
 

@@ -10,5 +10,4 @@ left join lateral (
     where head.key >= $1 and head.key < $2 and not ($3 and head.key = $1)
     order by head.key
     limit $4
-) page on true
-order by page.key;
+) page on true;

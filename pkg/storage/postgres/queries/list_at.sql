@@ -11,9 +11,7 @@ select meta.rev, meta.compact_rev, page.key, page.mod, page.value,
        case when $5 then (select count(*) from state) else 0 end
 from meta
 left join lateral (
-    select state.key, state.mod, log.value
-    from state join log on log.rev = state.mod
-    order by state.key
-    limit $4
-) page on true
-order by page.key;
+    select s.key, s.mod, log.value
+    from (select key, mod from state order by key limit $4) s
+    join log on log.rev = s.mod
+) page on true;

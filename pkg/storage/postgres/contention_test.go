@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/apiserver/pkg/apis/example"
+	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+)
+
+// TestContendedUpdates has every batch fail its fast way: many writers, few keys, two
+// replicas. No increment may be lost or applied twice.
+func TestContendedUpdates(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	replicas := []*fixture{newFixtureAt(t, dsn), newFixtureAt(t, dsn)}
+	const writers, rounds, keys = 24, 15, 3
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			for range rounds {
+				if _, err := increment(context.Background(), replicas[i%2].Storage, fmt.Sprintf("hot-%d", i%keys)); err != nil {
+					t.Errorf("writer %d: %v", i, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i := range keys {
+		if got, want := counter(getPod(t, replicas[0].Storage, fmt.Sprintf("hot-%d", i))), writers/keys*rounds; got != want {
+			t.Errorf("hot-%d counts %d, want %d", i, got, want)
+		}
+	}
+	checkDense(t, replicas[0].db)
+}
+
+// TestContendedCreates has many writers create the same names: exactly one wins each.
+func TestContendedCreates(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	replicas := []*fixture{newFixtureAt(t, dsn), newFixtureAt(t, dsn)}
+	const writers, names = 16, 25
+	var wins atomic.Int64
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			for _, n := range rand.Perm(names) {
+				name := fmt.Sprintf("pod-%d", n)
+				err := replicas[i%2].Create(context.Background(), podKey(name), newPod(name), nil, 0)
+				switch {
+				case err == nil:
+					wins.Add(1)
+				case !storage.IsExist(err):
+					t.Errorf("creating %s: %v", name, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := wins.Load(); got != names {
+		t.Errorf("%d creates succeeded, want %d", got, names)
+	}
+	checkDense(t, replicas[0].db)
+}
+
+// TestCreateAfterDelete reuses one name over and over.
+func TestCreateAfterDelete(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for range 100 {
+		createPod(t, f.Storage, "again")
+		deletePod(t, f.Storage, "again")
+	}
+	if err := f.Get(t.Context(), podKey("again"), storage.GetOptions{}, &example.Pod{}); !storage.IsNotFound(err) {
+		t.Errorf("error %v after the last delete, want not found", err)
+	}
+	checkDense(t, f.db)
+}
+
+// TestMixedBatchDecidesEachWrite sends a batch in which some conditions do not hold.
+func TestMixedBatchDecidesEachWrite(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	rev := map[string]int64{}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		rev[name] = revisionOf(t, createPod(t, f.Storage, name))
+	}
+	value := []byte("v")
+	writes := []*write{
+		{kind: created, key: podKey("a"), value: value},                       // exists
+		{kind: updated, key: podKey("b"), expect: rev["b"], value: value},     // holds
+		{kind: updated, key: podKey("c"), expect: rev["c"] - 1, value: value}, // out of date
+		{kind: deleted, key: podKey("d"), expect: rev["d"]},                   // holds
+		{kind: created, key: podKey("e"), value: value},                       // holds
+		{kind: deleted, key: podKey("missing"), expect: 7},                    // never existed
+	}
+	changes, err := f.db.attempt(t.Context(), writes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, c := range changes {
+		got[c.key] = c.rev - rev["d"]
+		if c.kind == deleted && len(c.previous) == 0 {
+			t.Errorf("the deletion of %s does not carry the value it removed", c.key)
+		}
+	}
+	want := map[string]int64{podKey("b"): 1, podKey("d"): 2, podKey("e"): 3}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("revisions relative to the last: %v, want %v", got, want)
+	}
+	f.db.hub.publish(changes)
+	checkDense(t, f.db)
+}

@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func changesAt(revisions ...int64) []*change {
+	var changes []*change
+	for _, rev := range revisions {
+		changes = append(changes, &change{rev: rev, key: "k"})
+	}
+	return changes
+}
+
+func revisions(changes []*change) []int64 {
+	var revs []int64
+	for _, c := range changes {
+		revs = append(revs, c.rev)
+	}
+	return revs
+}
+
+func TestHubOrdersChanges(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		published [][]int64
+		want      []int64
+		lagging   bool
+	}{
+		"in order":       {published: [][]int64{{11, 12}, {13}}, want: []int64{11, 12, 13}},
+		"reversed":       {published: [][]int64{{13}, {11, 12}}, want: []int64{11, 12, 13}, lagging: true},
+		"gap":            {published: [][]int64{{11}, {13, 14}}, want: []int64{11}, lagging: true},
+		"twice":          {published: [][]int64{{11, 12}, {11, 12, 13}, {12}}, want: []int64{11, 12, 13}},
+		"already known":  {published: [][]int64{{9, 10}}},
+		"overlapping":    {published: [][]int64{{12}, {11, 12, 13}}, want: []int64{11, 12, 13}, lagging: true},
+		"nothing at all": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(position{rev: 10, compact: 1})
+			for _, revs := range test.published {
+				h.publish(changesAt(revs...))
+			}
+			if diff := cmp.Diff(test.want, revisions(h.after(10).changes)); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			if got := len(h.lagging) > 0; got != test.lagging {
+				t.Errorf("asks for the log: %v, want %v", got, test.lagging)
+			}
+		})
+	}
+}
+
+func TestHubForgetsTheOldest(t *testing.T) {
+	t.Parallel()
+	h := newHub(position{rev: 0})
+	for rev := int64(1); rev <= hubChanges+5; rev++ {
+		h.publish(changesAt(rev))
+	}
+	if !h.after(4).behind {
+		t.Error("a watch at a forgotten revision is not told so")
+	}
+	if v := h.after(5); v.behind || len(v.changes) != hubChanges {
+		t.Errorf("behind %v with %d changes, want %d", v.behind, len(v.changes), hubChanges)
+	}
+
+	h.publish([]*change{{rev: hubChanges + 6, value: make([]byte, hubBytes)}})
+	if v := h.after(hubChanges + 5); v.behind || len(v.changes) != 1 {
+		t.Errorf("the latest change is gone because it is large")
+	}
+	if !h.after(hubChanges + 4).behind {
+		t.Error("changes beyond the size limit are kept")
+	}
+}
+
+func TestHubViewSurvivesForgetting(t *testing.T) {
+	t.Parallel()
+	h := newHub(position{rev: 0})
+	h.publish(changesAt(1, 2, 3))
+	v := h.after(0)
+	for rev := int64(4); rev <= 2*hubChanges; rev++ {
+		h.publish(changesAt(rev))
+	}
+	if diff := cmp.Diff([]int64{1, 2, 3}, revisions(v.changes)); diff != "" {
+		t.Errorf("view changed (-want +got):\n%s", diff)
+	}
+}
+
+func TestHubAheadOfItself(t *testing.T) {
+	t.Parallel()
+	h := newHub(position{rev: 10})
+	if v := h.after(12); v.behind || len(v.changes) > 0 {
+		t.Errorf("a watch from the future sees %v", revisions(v.changes))
+	}
+	h.publish(changesAt(11, 12, 13))
+	if diff := cmp.Diff([]int64{13}, revisions(h.after(12).changes)); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}

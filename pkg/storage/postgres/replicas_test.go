@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/apis/example"
+	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+)
+
+// Two databases on one schema stand for two API servers.
+
+func TestReplicaSeesWritesInOrder(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	a, b := newFixtureAt(t, dsn), newFixtureAt(t, dsn)
+	w := watchPods(t, b.Storage, listPods(t, b.Storage, storage.ListOptions{}).ResourceVersion)
+
+	created := createPod(t, a.Storage, "one")
+	updated, err := increment(t.Context(), a.Storage, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleted := deletePod(t, a.Storage, "one")
+
+	for _, want := range []struct {
+		event watch.EventType
+		pod   *example.Pod
+	}{{watch.Added, created}, {watch.Modified, updated}, {watch.Deleted, deleted}} {
+		if got := nextPod(t, w, want.event); got.ResourceVersion != want.pod.ResourceVersion {
+			t.Errorf("%s at %s, want %s", want.event, got.ResourceVersion, want.pod.ResourceVersion)
+		}
+	}
+}
+
+func TestReplicaReadsItsWritesElsewhere(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	a, b := newFixtureAt(t, dsn), newFixtureAt(t, dsn)
+	for i := range 100 {
+		name := fmt.Sprintf("pod-%d", i)
+		createPod(t, a.Storage, name)
+		getPod(t, b.Storage, name)
+	}
+}
+
+// TestWatchFromThePast starts behind what a fresh replica has in memory.
+func TestWatchFromThePast(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	a := newFixtureAt(t, dsn)
+	start := createPod(t, a.Storage, "start")
+	const pods = catchUpLimit + 50
+	for i := range pods {
+		createPod(t, a.Storage, fmt.Sprintf("pod-%04d", i))
+	}
+	b := newFixtureAt(t, dsn)
+	w := watchPods(t, b.Storage, start.ResourceVersion)
+	for i := range pods {
+		if got, want := nextPod(t, w, watch.Added).Name, fmt.Sprintf("pod-%04d", i); got != want {
+			t.Fatalf("event for %s, want %s", got, want)
+		}
+	}
+}
+
+// TestListThenWatchMissesNothing is the pattern of every informer, against writers on
+// two replicas: the list plus the events must end in the state the writers left.
+func TestListThenWatchMissesNothing(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	replicas := []*fixture{newFixtureAt(t, dsn), newFixtureAt(t, dsn)}
+	const writers, rounds, sessions = 16, 40, 20
+
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			s := replicas[i%2].Storage
+			for range rounds {
+				if _, err := increment(context.Background(), s, fmt.Sprintf("pod-%d", i)); err != nil {
+					t.Errorf("writer %d: %v", i, err)
+				}
+			}
+		})
+	}
+	for i := range sessions {
+		s := replicas[i%2].Storage
+		list := listPods(t, s, storage.ListOptions{})
+		w := watchPods(t, s, list.ResourceVersion)
+		all.Go(func() { followSession(t, w, list, writers, rounds) })
+	}
+	all.Wait()
+	for _, replica := range replicas {
+		checkDense(t, replica.db)
+	}
+}
+
+// followSession applies events to a list until every pod has reached its last round.
+func followSession(t *testing.T, w watch.Interface, list *example.PodList, pods, rounds int) {
+	counters := map[string]int{}
+	finished := 0
+	for i := range list.Items {
+		counters[list.Items[i].Name] = counter(&list.Items[i])
+		if counter(&list.Items[i]) == rounds {
+			finished++
+		}
+	}
+	last := int64(0)
+	for finished < pods {
+		var event watch.Event
+		select {
+		case event = <-w.ResultChan():
+		case <-time.After(eventTimeout):
+		}
+		pod, ok := event.Object.(*example.Pod)
+		if !ok {
+			t.Errorf("event %v with %d of %d pods finished", event, finished, pods)
+			return
+		}
+		if rev := revisionOf(t, pod); rev <= last {
+			t.Errorf("revision %d after %d", rev, last)
+		} else {
+			last = rev
+		}
+		if got, want := counter(pod), counters[pod.Name]+1; got != want {
+			t.Errorf("%s jumps to %d, want %d", pod.Name, got, want)
+		}
+		if counters[pod.Name] = counter(pod); counter(pod) == rounds {
+			finished++
+		}
+	}
+}
