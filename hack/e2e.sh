@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs the e2e tests on a fresh local cluster, beginning with the demo itself, and
+# then checks that stopping the cluster leaves nothing of it on the machine.
+set -o errexit -o nounset -o pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=hack/lib.sh
+source hack/lib.sh
+
+# machine lists what a cluster could leave behind: processes, mounts, network
+# devices and namespaces, firewall rules and cgroups.
+machine() {
+  echo "# processes"
+  ps -eo comm= | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$)' | sort || true
+  echo "# mounts"
+  awk '{print $2}' /proc/mounts | sort
+  echo "# network"
+  ls /sys/class/net /var/run/netns 2>/dev/null | sort
+  echo "# firewall"
+  for tables in iptables-save ip6tables-save; do
+    { "$tables" 2>/dev/null || true; } | { grep -E '^(:|-A)' || true; } | sed 's/\[.*//' | sort
+  done
+  echo "# cgroups"
+  find /sys/fs/cgroup -mindepth 1 -maxdepth 3 -type d 2>/dev/null | grep -iE 'kube|localcluster' | sort || true
+}
+
+if [[ -x $bin/localcluster ]]; then
+  phase "Stop the cluster that runs" "$bin/localcluster" stop
+fi
+hack/packages.sh
+machine >_output/machine.before
+
+trap '"$bin/localcluster" stop || true' EXIT
+hack/demo.sh
+phase "Run the demo again" hack/demo.sh
+go test -count=1 -timeout=40m ./test/e2e/...
+trap - EXIT
+phase "Stop the cluster" "$bin/localcluster" stop
+
+machine >_output/machine.after
+if ! diff _output/machine.before _output/machine.after; then
+  echo "The stopped cluster has left the above (<: before it, >: after it) on this machine." >&2
+  exit 1
+fi
+echo "The stopped cluster has left nothing on this machine."
