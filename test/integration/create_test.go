@@ -1,12 +1,169 @@
 package integration
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
-func TestSmoke(t *testing.T) {
-	ns := newNamespace(t)
-	e := newEngine(t)
-	s := create(t, ns, newStore("a", e))
-	t.Logf("%+v", s)
+func TestCreateFillsDefaults(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	create(t, namespace, newStore("flowers", engine))
+
+	store, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := v1alpha1.StoreSpec{
+		Engine:         engine.Name,
+		Version:        "2.0",
+		Plan:           "small",
+		DisplayName:    "flowers",
+		Host:           "flowers." + harness.Domain,
+		AdminEmail:     "admin@flowers." + harness.Domain,
+		PowerState:     v1alpha1.PowerStateRunning,
+		DeletionPolicy: v1alpha1.DeletionPolicyDelete,
+		Owner:          "admin",
+	}
+	if diff := cmp.Diff(want, store.Spec); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+	if store.Generation != 1 {
+		t.Errorf("generation is %d, want 1", store.Generation)
+	}
+	if diff := cmp.Diff([]string{v1alpha1.Finalizer}, store.Finalizers); diff != "" {
+		t.Errorf("finalizers (-want +got):\n%s", diff)
+	}
+}
+
+func TestCreateIgnoresWhatOnlyTheServerKnows(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	store := newStore("flowers", engine)
+	store.Spec.Owner = "mallory"
+	store.Generation = 7
+	store.Status = v1alpha1.StoreStatus{
+		URL: "https://evil.example.com",
+		Conditions: []metav1.Condition{{
+			Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Forged", LastTransitionTime: metav1.Now(),
+		}},
+	}
+	// The answer to the write is what watchers see first.
+	created := create(t, namespace, store)
+	if created.Spec.Owner != "admin" {
+		t.Errorf("owner is %q, want admin", created.Spec.Owner)
+	}
+	if created.Generation != 1 {
+		t.Errorf("generation is %d, want 1", created.Generation)
+	}
+	want := v1alpha1.StoreStatus{Conditions: []metav1.Condition{{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonPending,
+	}}}
+	ignore := cmpopts.IgnoreFields(metav1.Condition{}, "Message", "LastTransitionTime")
+	if diff := cmp.Diff(want, created.Status, ignore); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if ready := meta.FindStatusCondition(created.Status.Conditions, v1alpha1.ConditionReady); ready.LastTransitionTime.IsZero() {
+		t.Error("the Ready condition has no transition time")
+	}
+}
+
+func TestOwnerIsTheAuthenticatedUser(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	allow(t, "alice", namespace, "platform-stores-edit")
+	impersonating := env.Admin()
+	impersonating.Impersonate = rest.ImpersonationConfig{UserName: "alice"}
+	tests := []struct {
+		name   string
+		config *rest.Config
+		owner  string
+	}{
+		{"administrator", env.Admin(), "admin"},
+		{"user", env.User("alice"), "alice"},
+		{"impersonated", impersonating, "alice"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			store := newStore(test.name, engine)
+			store.Spec.Owner = "mallory"
+			stores := platformClient(t, test.config).Stores(namespace)
+			var created *v1alpha1.Store
+			eventually(t, "the user's rights", untilAllowed(func() (err error) {
+				created, err = stores.Create(t.Context(), store, metav1.CreateOptions{})
+				return err
+			}))
+			if created.Spec.Owner != test.owner {
+				t.Errorf("owner is %q, want %q", created.Spec.Owner, test.owner)
+			}
+		})
+	}
+}
+
+func TestCreateOfExistingNameChangesNothing(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	first := create(t, namespace, newStore("flowers", engine))
+	allow(t, "mallory", namespace, "platform-stores-edit")
+	mallory := platformClient(t, env.User("mallory")).Stores(namespace)
+
+	second := newStore("flowers", engine)
+	second.Spec.DisplayName = "Taken"
+	var err error
+	eventually(t, "the user's rights", untilAllowed(func() error {
+		_, err = mallory.Create(t.Context(), second, metav1.CreateOptions{})
+		return err
+	}))
+	if !apierrors.IsAlreadyExists(err) {
+		t.Fatalf("creating a taken name: %v, want AlreadyExists", err)
+	}
+	after, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, after); diff != "" {
+		t.Errorf("the first store changed (-before +after):\n%s", diff)
+	}
+}
+
+func TestCreateWithGeneratedName(t *testing.T) {
+	t.Parallel()
+	store := newStore("", newEngine(t))
+	store.GenerateName = "shop-"
+	created := create(t, newNamespace(t), store)
+	if !strings.HasPrefix(created.Name, "shop-") || created.Spec.Host != created.Name+"."+harness.Domain {
+		t.Errorf("name %q and host %q do not belong together", created.Name, created.Spec.Host)
+	}
+}
+
+func TestNameCanBeUsedAgain(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	seen := map[string]bool{}
+	for range 5 {
+		store := create(t, namespace, newStore("flowers", engine))
+		if seen[string(store.UID)] {
+			t.Fatalf("UID %s came twice", store.UID)
+		}
+		seen[string(store.UID)] = true
+		store.Finalizers = nil
+		if _, err := stores.Update(t.Context(), store, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -3,11 +3,13 @@ package integration
 import (
 	"context"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -140,5 +142,21 @@ func eventually(t testing.TB, what string, condition func(context.Context) (bool
 	t.Helper()
 	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, condition); err != nil {
 		t.Fatalf("waiting for %s: %v", what, err)
+	}
+}
+
+// untilAllowed repeats do until it is not refused: rights take a moment to reach
+// every cache.
+func untilAllowed(do func() error) func(context.Context) (bool, error) {
+	return func(context.Context) (bool, error) { return !apierrors.IsForbidden(do()), nil }
+}
+
+// contains fails the test for every part that text lacks.
+func contains(t testing.TB, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is missing in:\n%s", part, text)
+		}
 	}
 }

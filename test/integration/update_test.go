@@ -1,0 +1,242 @@
+package integration
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+)
+
+func TestGenerationCountsChangesOfTheSpec(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	tests := []struct {
+		name, patch string
+		subresource []string
+		bumps       bool
+	}{
+		{"title", `{"spec":{"displayName":"Other"}}`, nil, true},
+		{"upgrade", `{"spec":{"version":"1.0"}}`, nil, true},
+		{"values", `{"spec":{"values":{"theme":"dark"}}}`, nil, true},
+		{"same-spec", `{"spec":{"plan":"small"}}`, nil, false},
+		{"label", `{"metadata":{"labels":{"a":"b"}}}`, nil, false},
+		{"annotation", `{"metadata":{"annotations":{"a":"b"}}}`, nil, false},
+		{"owner", `{"spec":{"owner":"mallory"}}`, nil, false},
+		{"status", `{"status":{"url":"https://flowers.example.com"}}`, []string{"status"}, false},
+		{"spec-through-status", `{"spec":{"displayName":"Other"}}`, []string{"status"}, false},
+		{"status-through-spec", `{"status":{"url":"https://flowers.example.com"}}`, nil, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			before := create(t, namespace, newStore(test.name, engine))
+			after, err := platformClient(t, env.Admin()).Stores(namespace).Patch(t.Context(), test.name,
+				types.MergePatchType, []byte(test.patch), metav1.PatchOptions{}, test.subresource...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bumped := after.Generation == before.Generation+1; bumped != test.bumps {
+				t.Errorf("generation went from %d to %d", before.Generation, after.Generation)
+			}
+			if !test.bumps {
+				if diff := cmp.Diff(before.Spec, after.Spec); diff != "" {
+					t.Errorf("the spec changed (-before +after):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+func TestSpecAndStatusAreWrittenApart(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	before := setReady(t, create(t, namespace, newStore("flowers", newEngine(t))), metav1.ConditionTrue)
+
+	wanted := before.DeepCopy()
+	wanted.Spec.DisplayName = "New title"
+	wanted.Labels = map[string]string{"tier": "gold"}
+	wanted.Status.URL = "https://new.example.com"
+
+	throughStatus, err := stores.UpdateStatus(t.Context(), wanted, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before.Spec, throughStatus.Spec); diff != "" || len(throughStatus.Labels) > 0 {
+		t.Errorf("the status subresource changed labels to %v and the spec (-before +after):\n%s", throughStatus.Labels, diff)
+	}
+	if throughStatus.Status.URL != wanted.Status.URL {
+		t.Errorf("status.url is %q, want %q", throughStatus.Status.URL, wanted.Status.URL)
+	}
+
+	wanted.ResourceVersion = throughStatus.ResourceVersion
+	wanted.Status = v1alpha1.StoreStatus{}
+	throughMain, err := stores.Update(t.Context(), wanted, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(throughStatus.Status, throughMain.Status); diff != "" {
+		t.Errorf("the main resource changed the status (-before +after):\n%s", diff)
+	}
+	if throughMain.Spec.DisplayName != "New title" || throughMain.Labels["tier"] != "gold" {
+		t.Errorf("the main resource did not change spec and labels: %+v", throughMain)
+	}
+}
+
+func TestConcurrentUpdates(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	first := create(t, namespace, newStore("flowers", newEngine(t)))
+	second := first.DeepCopy()
+	first.Spec.DisplayName = "First"
+	if _, err := stores.Update(t.Context(), first, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	second.Spec.DisplayName = "Second"
+	if _, err := stores.Update(t.Context(), second, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
+		t.Errorf("updating a stale store: %v, want Conflict", err)
+	}
+	second.ResourceVersion = ""
+	updated, err := stores.Update(t.Context(), second, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatalf("updating without a resourceVersion: %v", err)
+	}
+	if updated.Spec.DisplayName != "Second" {
+		t.Errorf("displayName is %q, want Second", updated.Spec.DisplayName)
+	}
+}
+
+func TestUpdateNeverCreates(t *testing.T) {
+	t.Parallel()
+	store := newStore("flowers", newEngine(t))
+	_, err := platformClient(t, env.Admin()).Stores(newNamespace(t)).Update(t.Context(), store, metav1.UpdateOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("updating a store that is not there: %v, want NotFound", err)
+	}
+}
+
+func TestDeleteWaitsForTheFinalizer(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	created := create(t, namespace, newStore("flowers", newEngine(t)))
+
+	other := types.UID("another")
+	err := stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &other}})
+	if !apierrors.IsConflict(err) {
+		t.Errorf("deleting with the UID of another store: %v, want Conflict", err)
+	}
+	if err := stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &created.UID}}); err != nil {
+		t.Fatal(err)
+	}
+	deleting, err := stores.Get(t.Context(), "flowers", metav1.GetOptions{})
+	if err != nil {
+		t.Fatalf("the store went with its finalizer set: %v", err)
+	}
+	if deleting.DeletionTimestamp == nil {
+		t.Fatal("no deletionTimestamp")
+	}
+	if deleting.Generation != created.Generation+1 {
+		t.Errorf("generation went from %d to %d, want one more", created.Generation, deleting.Generation)
+	}
+	deleting.Finalizers = nil
+	if _, err := stores.Update(t.Context(), deleting, metav1.UpdateOptions{}); err != nil {
+		t.Fatalf("removing the finalizer: %v", err)
+	}
+	if _, err := stores.Get(t.Context(), "flowers", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("getting the store without finalizers: %v, want NotFound", err)
+	}
+}
+
+func TestDeletionProtection(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	protected := newStore("flowers", newEngine(t))
+	protected.Spec.DeletionProtection = true
+	store := create(t, namespace, protected)
+
+	refused := map[string]error{
+		"delete":            stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{}),
+		"dry run":           stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}),
+		"delete collection": stores.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}),
+	}
+	for name, err := range refused {
+		if !apierrors.IsForbidden(err) {
+			t.Errorf("%s: %v, want Forbidden", name, err)
+			continue
+		}
+		contains(t, err.Error(), "spec.deletionProtection")
+	}
+	after, err := stores.Get(t.Context(), "flowers", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(store, after); diff != "" {
+		t.Errorf("the protected store changed (-before +after):\n%s", diff)
+	}
+	store.Spec.DeletionProtection = false
+	if _, err := stores.Update(t.Context(), store, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("deleting without protection: %v", err)
+	}
+}
+
+func TestEngineInUseStays(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	store := create(t, namespace, newStore("flowers", engine))
+	engines := platformClient(t, env.Admin()).Engines()
+
+	err := engines.Delete(t.Context(), engine.Name, metav1.DeleteOptions{})
+	if !apierrors.IsForbidden(err) {
+		t.Fatalf("deleting an engine in use: %v, want Forbidden", err)
+	}
+	contains(t, err.Error(), namespace+"/flowers", "spec.engine="+engine.Name)
+
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	store.Finalizers = nil
+	if _, err := stores.Update(t.Context(), store, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stores.Delete(t.Context(), "flowers", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := engines.Delete(t.Context(), engine.Name, metav1.DeleteOptions{}); err != nil {
+		t.Errorf("deleting an engine that no store uses: %v", err)
+	}
+}
+
+// A store must not be stuck because what it was made with is no longer offered.
+func TestStoreOutlivesItsEnginesOffer(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	store := create(t, namespace, newStore("flowers", engine))
+
+	engine.Spec.Versions, engine.Spec.DefaultVersion = []v1alpha1.EngineVersion{{Name: "3.0"}}, "3.0"
+	updated, err := platformClient(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if updated.Generation != 2 {
+		t.Errorf("the engine's generation is %d, want 2", updated.Generation)
+	}
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	store.Spec.DisplayName = "Still here"
+	if _, err := stores.Update(t.Context(), store, metav1.UpdateOptions{}); err != nil {
+		t.Errorf("changing the title of a store with an old version: %v", err)
+	}
+	store.ResourceVersion, store.Spec.Version = "", "1.0"
+	eventually(t, "the new offer to count", func(ctx context.Context) (bool, error) {
+		_, err := stores.Update(ctx, store, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return apierrors.IsInvalid(err), nil
+	})
+}
