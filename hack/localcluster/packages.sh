@@ -1,34 +1,32 @@
 #!/bin/sh
-# Installs the Debian packages that the local cluster needs and the machine lacks.
+# Installs the Debian packages of the programs that the local cluster needs and
+# the machine lacks. What is there from elsewhere serves as well.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin
 
 missing=
-for package in containerd runc containernetworking-plugins iptables conntrack socat ethtool; do
-	case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true) in
-	installed) ;;
-	*) missing="$missing $package" ;;
-	esac
-done
-
-# A containerd that did not come as this package serves as well.
-for program in containerd runc; do
-	if command -v "$program" >/dev/null 2>&1; then
-		missing=$(printf '%s ' "$missing" | sed "s/ $program / /; s/ \$//")
-	fi
-done
+need() {
+	command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need containerd containerd
+need runc runc
+need iptables iptables
+if ! [ -e /usr/lib/cni/bridge ] && ! [ -e /opt/cni/bin/bridge ] && ! [ -e /usr/libexec/cni/bridge ]; then
+	missing="$missing containernetworking-plugins"
+fi
 
 if [ -z "$missing" ]; then
 	exit 0
 fi
 if [ "$(id -u)" -ne 0 ]; then
-	echo "These packages are missing. As root, run:" >&2
+	echo "Packages are missing. As root, run:" >&2
 	echo "  apt-get install --no-install-recommends$missing" >&2
 	exit 1
 fi
 
 # The cluster runs a containerd of its own: the package must not start another.
 policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
+if ! [ -e "$policy" ]; then
 	trap 'rm -f "$policy"' EXIT
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
 	chmod +x "$policy"

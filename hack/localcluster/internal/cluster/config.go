@@ -105,6 +105,9 @@ func loadState(output string) (state, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, ErrNotRunning
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return state{}, fmt.Errorf("the cluster belongs to root, be root too: %w", err)
+	}
 	if err != nil {
 		return state{}, err
 	}

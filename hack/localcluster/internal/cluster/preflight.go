@@ -15,12 +15,13 @@ import (
 // packages maps the programs the cluster needs to the Debian packages they come in.
 var packages = []struct{ program, name string }{
 	{"containerd", "containerd"},
-	{"ctr", "containerd"},
 	{"runc", "runc"},
 	{"iptables", "iptables"},
-	{"conntrack", "conntrack"},
-	{"socat", "socat"},
-	{"ethtool", "ethtool"},
+}
+
+// programs of the cluster that hack/localcluster/build.sh makes.
+var programs = []string{
+	"coredns", "etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet", "localcluster", "pause",
 }
 
 // pluginFolders are where distributions put CNI plugins.
@@ -36,35 +37,35 @@ func (c Config) checkHost() error {
 	if os.Geteuid() != 0 {
 		return errors.New("a cluster needs root: containers, network interfaces and packet filter rules are made")
 	}
-	return errors.Join(c.checkPrograms(), c.checkPorts(), network.CheckFree(c.Pods, c.Services), c.checkLeftovers())
+	if err := errors.Join(c.checkPrograms(), network.CheckFree(c.Pods, c.Services)); err != nil {
+		return err
+	}
+	// Another cluster would have the ports too: it is the better explanation.
+	if err := c.checkLeftovers(); err != nil {
+		return err
+	}
+	return c.checkPorts()
 }
 
 func (c Config) checkPrograms() error {
 	var missing []string
-	add := func(name string) {
-		if !strings.Contains(strings.Join(missing, " ")+" ", name+" ") {
-			missing = append(missing, name)
-		}
-	}
 	for _, p := range packages {
 		if _, err := exec.LookPath(p.program); err != nil {
-			add(p.name)
+			missing = append(missing, p.name)
 		}
 	}
 	if _, err := pluginFolder(); err != nil {
-		add("containernetworking-plugins")
+		missing = append(missing, "containernetworking-plugins")
 	}
-	var errs []error
 	if len(missing) > 0 {
-		errs = append(errs, fmt.Errorf("missing packages: run apt-get install --no-install-recommends %s", strings.Join(missing, " ")))
+		return fmt.Errorf("missing packages: run apt-get install --no-install-recommends %s", strings.Join(missing, " "))
 	}
-	for _, name := range []string{"etcd", "coredns", "pause", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"} {
-		if _, err := os.Stat(filepath.Join(c.Bin, name)); err != nil {
-			errs = append(errs, fmt.Errorf("%s is not in %s: run hack/localcluster/build.sh", name, c.Bin))
-			break
+	for _, program := range programs {
+		if _, err := os.Stat(filepath.Join(c.Bin, program)); err != nil {
+			return fmt.Errorf("%s is not in %s: run hack/localcluster/build.sh", program, c.Bin)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func pluginFolder() (string, error) {

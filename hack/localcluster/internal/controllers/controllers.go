@@ -63,6 +63,7 @@ func Run(ctx context.Context, config cluster.Config) error {
 		return err
 	}
 	factory.StartWithContext(ctx)
+	klog.FromContext(ctx).Info("Serving", "httpPort", config.HTTPPort, "apiServerForPods", api.Addr(), "volumes", config.VolumesDir())
 
 	parts := []func(context.Context) error{
 		volumes.Run,
