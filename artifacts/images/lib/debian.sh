@@ -47,6 +47,7 @@ debian_unpack() {
 debian_configure() {
   local root=$1
   mkdir -p "$root/etc/ssl/certs" "$root/tmp" "$root/run/postgresql" "$root/var"
+  rmdir "$root/var/run" 2>/dev/null || true
   ln -sfn /run "$root/var/run"
   chmod 1777 "$root/tmp"
   ln -sf dash "$root/usr/bin/sh"

@@ -1,0 +1,367 @@
+package charts
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	podsecurity "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+)
+
+const withSecret = "existingSecret: store-credentials\n"
+
+func TestMedusaSchema(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		values, refused string
+	}{
+		"the defaults":          {"", ""},
+		"a sub-path":            {"store: {url: 'http://shop.example/sub'}", "store/url"},
+		"an unknown scheme":     {"store: {url: 'ftp://shop.example'}", "store/url"},
+		"a port":                {"store: {url: 'http://shop.localhost:8080'}", ""},
+		"an unknown key":        {"replicas: 2", "replicas"},
+		"an unknown nested key": {"persistence: {database: {sise: 1Gi}}", "sise"},
+		"a misspelt route":      {"route: {type: ingres}", "route/type"},
+		"a missing limit":       {"resources: {test: {limits: {cpu: null}}}", "cpu"},
+		"no country":            {"catalog: {countries: []}", "countries"},
+		"a NUL in the title":    {`store: {title: "a\0b"}`, "store/title"},
+		"an escape sequence":    {`store: {title: "a\e[1mb"}`, "store/title"},
+		"a DEL in the title":    {`store: {title: "a\x7fb"}`, "store/title"},
+		"a NEL in the title":    {`store: {title: "a\x85b"}`, "store/title"},
+		"a short digest":        {"image: {digest: 'sha256:12'}", "digest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := renderText(t, withSecret+tc.values)
+			if tc.refused == "" && err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if tc.refused != "" && (err == nil || !strings.Contains(err.Error(), tc.refused)) {
+				t.Errorf("got %v, want an error that names %q", err, tc.refused)
+			}
+		})
+	}
+}
+
+func TestMedusaAsksForItsSecret(t *testing.T) {
+	t.Parallel()
+	_, err := renderText(t, "")
+	if err == nil || !strings.Contains(err.Error(), "kubectl --namespace store-flowers create secret generic") {
+		t.Errorf("got %v, want the command that makes the Secret", err)
+	}
+}
+
+func TestMedusaMakesNoSecret(t *testing.T) {
+	t.Parallel()
+	objects := render(t, withSecret)
+	for _, o := range objects {
+		if secret, ok := o.(*corev1.Secret); ok {
+			t.Errorf("the chart makes Secret %s", secret.Name)
+		}
+	}
+	promised := regexp.MustCompile("^(admin-email|admin-password|database-password|jwt-secret|cookie-secret|publishable-key)$")
+	for owner, pod := range pods(objects) {
+		for _, container := range containers(pod.Spec) {
+			for _, env := range container.Env {
+				if env.ValueFrom == nil {
+					continue
+				}
+				ref := env.ValueFrom.SecretKeyRef
+				if ref.Name != "store-credentials" || !promised.MatchString(ref.Key) {
+					t.Errorf("%s/%s: %s is read from key %q of Secret %q", owner, container.Name, env.Name, ref.Key, ref.Name)
+				}
+			}
+		}
+	}
+}
+
+// What differs from one rendering to the next would restart the shop, or lock it
+// out, at every reconciliation; what reads the cluster cannot be rendered without.
+func TestMedusaRendersTheSameEveryTime(t *testing.T) {
+	t.Parallel()
+	first, err := renderText(t, withSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := renderText(t, withSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("two renderings differ:\n%s", diff)
+	}
+	impure := regexp.MustCompile(`\b(rand\w+|gen[A-Z]\w+|derivePassword|uuidv4|now|lookup|getHostByName)\b`)
+	for _, file := range load(t, "medusa").Templates {
+		if file.Name == "templates/NOTES.txt" {
+			continue
+		}
+		// Actions only: words of a comment or of a message do no harm.
+		for _, action := range regexp.MustCompile(`(?s){{-? [^/].*?}}`).FindAllString(string(file.Data), -1) {
+			if found := impure.FindString(regexp.MustCompile("(?s)\".*?\"|`.*?`").ReplaceAllString(action, "")); found != "" {
+				t.Errorf("%s calls %s", file.Name, found)
+			}
+		}
+	}
+}
+
+func TestMedusaPodSecurity(t *testing.T) {
+	t.Parallel()
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
+	for owner, pod := range pods(render(t, withSecret)) {
+		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec))
+		if !result.Allowed {
+			t.Errorf("%s is not restricted: %s", owner, result.ForbiddenDetail())
+		}
+		if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
+			t.Errorf("%s mounts a token of the Kubernetes API", owner)
+		}
+		for _, container := range containers(pod.Spec) {
+			if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
+				t.Errorf("%s/%s can write to its image", owner, container.Name)
+			}
+		}
+	}
+}
+
+// The plan's quota: 2 CPUs and 4Gi of limits, five volumes and 20Gi of storage.
+func TestMedusaFitsItsQuota(t *testing.T) {
+	t.Parallel()
+	objects := render(t, withSecret)
+	cpu, memory := resource.Quantity{}, resource.Quantity{}
+	for owner, pod := range pods(objects) {
+		podCPU, podMemory := podLimits(t, owner, pod.Spec)
+		if owner == "order" {
+			continue // runs once the Job has ended
+		}
+		cpu.Add(podCPU)
+		memory.Add(podMemory)
+	}
+	if cpu.Cmp(resource.MustParse("2")) > 0 || memory.Cmp(resource.MustParse("4Gi")) > 0 {
+		t.Errorf("limits add up to %s CPUs and %s", cpu.String(), memory.String())
+	}
+
+	database := find[*appsv1.StatefulSet](t, objects, "postgres")
+	uploads := find[*corev1.PersistentVolumeClaim](t, objects, "uploads")
+	storage := *uploads.Spec.Resources.Requests.Storage()
+	for _, claim := range database.Spec.VolumeClaimTemplates {
+		storage.Add(*claim.Spec.Resources.Requests.Storage())
+	}
+	if storage.Cmp(resource.MustParse("20Gi")) > 0 || len(database.Spec.VolumeClaimTemplates)+1 > 5 {
+		t.Errorf("the volumes add up to %s", storage.String())
+	}
+}
+
+// podLimits are what a quota counts: init containers run before the others.
+func podLimits(t *testing.T, owner string, pod corev1.PodSpec) (cpu, memory resource.Quantity) {
+	t.Helper()
+	for _, container := range containers(pod) {
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+			request, limit := container.Resources.Requests[name], container.Resources.Limits[name]
+			if request.IsZero() || limit.IsZero() || request.Cmp(limit) > 0 {
+				t.Errorf("%s/%s: request %s and limit %s of %s", owner, container.Name, request.String(), limit.String(), name)
+			}
+		}
+	}
+	for _, container := range pod.Containers {
+		cpu.Add(*container.Resources.Limits.Cpu())
+		memory.Add(*container.Resources.Limits.Memory())
+	}
+	for _, container := range pod.InitContainers {
+		if limit := container.Resources.Limits.Cpu(); limit.Cmp(cpu) > 0 {
+			cpu = *limit
+		}
+		if limit := container.Resources.Limits.Memory(); limit.Cmp(memory) > 0 {
+			memory = *limit
+		}
+	}
+	return cpu, memory
+}
+
+func TestMedusaProbes(t *testing.T) {
+	t.Parallel()
+	objects := render(t, withSecret)
+	app := find[*appsv1.Deployment](t, objects, "medusa").Spec.Template.Spec.Containers[0]
+	for _, tc := range []struct {
+		name, path string
+		probe      *corev1.Probe
+	}{
+		{"startup", "/health", app.StartupProbe},
+		{"liveness", "/health", app.LivenessProbe},
+		{"readiness", "/ready/database", app.ReadinessProbe},
+	} {
+		if tc.probe == nil || tc.probe.HTTPGet == nil || tc.probe.HTTPGet.Path != tc.path {
+			t.Errorf("the %s probe is %v, want GET %s", tc.name, tc.probe, tc.path)
+		}
+	}
+	if budget := app.StartupProbe.PeriodSeconds * app.StartupProbe.FailureThreshold; budget < 120 {
+		t.Errorf("Medusa has %d s to start; on half a CPU it needs 16, on a busy node many times that", budget)
+	}
+	database := find[*appsv1.StatefulSet](t, objects, "postgres").Spec.Template.Spec.Containers[0]
+	if database.StartupProbe == nil || database.LivenessProbe == nil || database.ReadinessProbe == nil {
+		t.Error("the database lacks a probe")
+	}
+}
+
+func TestMedusaTitles(t *testing.T) {
+	t.Parallel()
+	for name, title := range map[string]string{
+		"HTML":       `<script>alert("1")</script> & <b>'`,
+		"shell":      `"; rm -rf / #$(id)` + "`id`" + `\ $HOME '`,
+		"Kubernetes": "$(ADMIN_PASSWORD) $$(DATABASE_PASSWORD)",
+		"templates":  "{{ .Values.existingSecret }} {{- fail }} %s %d",
+		"YAML":       "- a: {b: [c]} # d\n---\n...\n!!binary |\n  ? *x &y",
+		"line ends":  "one\ntwo\r\nthree\t\n\n",
+		"spaces":     "  both ends  ",
+		"Unicode":    "Bäckerei 花屋 🌷 \u2028\ufeff\u202e\u00a0",
+		"a number":   "1e3",
+		"null":       "null",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files, err := renderValues(t, map[string]any{
+				"existingSecret": "store-credentials",
+				"store":          map[string]any{"title": title},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects := decode(t, files)
+			if got := find[*corev1.ConfigMap](t, objects, "settings").Data["STORE_TITLE"]; got != title {
+				t.Errorf("got %q, want %q", got, title)
+			}
+			for owner, pod := range pods(objects) {
+				for _, container := range containers(pod.Spec) {
+					for _, env := range container.Env {
+						if env.Name == "STORE_TITLE" {
+							t.Errorf("%s/%s takes the title as a literal, which Kubernetes expands", owner, container.Name)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestMedusaSettings(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		values, key, want string
+	}{
+		"a title":                  {"store: {name: flowers, title: Flowers}", "STORE_TITLE", "Flowers"},
+		"no title":                 {"store: {name: flowers}", "STORE_TITLE", "flowers"},
+		"cookies over http":        {"store: {url: 'http://flowers.localhost:8080'}", "COOKIE_SECURE", "false"},
+		"cookies over https":       {"store: {url: 'https://flowers.example.com'}", "COOKIE_SECURE", "true"},
+		"countries":                {"catalog: {countries: [dk, se]}", "STORE_COUNTRIES", "dk,se"},
+		"a shop without a product": {"catalog: {sampleProducts: false}", "STORE_SAMPLE_PRODUCTS", "false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			settings := find[*corev1.ConfigMap](t, render(t, withSecret+tc.values), "settings")
+			if got := settings.Data[tc.key]; got != tc.want {
+				t.Errorf("%s is %q, want %q", tc.key, got, tc.want)
+			}
+		})
+	}
+}
+
+// A Job cannot be changed, so its name must change with what it runs, and with
+// nothing else: each new name is another run.
+func TestMedusaBootstrapName(t *testing.T) {
+	t.Parallel()
+	name := func(values string) string {
+		return find[*batchv1.Job](t, render(t, withSecret+values), "bootstrap-").Name
+	}
+	original := name("")
+	for what, tc := range map[string]struct {
+		values string
+		same   bool
+	}{
+		"another image":           {"image: {tag: '9'}", false},
+		"another title":           {"store: {title: New}", false},
+		"other resources of it":   {"resources: {bootstrap: {limits: {cpu: 1}}}", false},
+		"other resources of more": {"resources: {medusa: {limits: {cpu: 1}}}", true},
+		"a route":                 {"route: {type: ingress}", true},
+	} {
+		if got := name(tc.values); (got == original) != tc.same {
+			t.Errorf("%s: the name is %s, was %s", what, got, original)
+		}
+	}
+}
+
+func TestMedusaHibernated(t *testing.T) {
+	t.Parallel()
+	objects := render(t, withSecret+"hibernated: true")
+	if n := *find[*appsv1.Deployment](t, objects, "medusa").Spec.Replicas; n != 0 {
+		t.Errorf("medusa has %d replicas", n)
+	}
+	if n := *find[*appsv1.StatefulSet](t, objects, "postgres").Spec.Replicas; n != 0 {
+		t.Errorf("postgres has %d replicas", n)
+	}
+	find[*corev1.PersistentVolumeClaim](t, objects, "uploads")
+	for _, o := range objects {
+		if job, ok := o.(*batchv1.Job); ok {
+			t.Errorf("Job %s waits for a database that sleeps", job.Name)
+		}
+	}
+}
+
+func TestMedusaRetain(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]appsv1.PersistentVolumeClaimRetentionPolicyType{
+		"persistence: {retain: false}": appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+		"persistence: {retain: true}":  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+	} {
+		objects := render(t, withSecret+values)
+		if got := find[*appsv1.StatefulSet](t, objects, "postgres").Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted; got != want {
+			t.Errorf("%s: the database's volume has policy %s", values, got)
+		}
+		_, kept := find[*corev1.PersistentVolumeClaim](t, objects, "uploads").Annotations["helm.sh/resource-policy"]
+		if wantKept := want == appsv1.RetainPersistentVolumeClaimRetentionPolicyType; kept != wantKept {
+			t.Errorf("%s: uploads kept: %v", values, kept)
+		}
+	}
+}
+
+func TestMedusaRoute(t *testing.T) {
+	t.Parallel()
+	const shop = withSecret + "store: {url: 'https://flowers.example.com:8443'}\n"
+
+	ingress := find[*networkingv1.Ingress](t, render(t, shop+"route: {type: ingress, ingress: {className: fast, tls: {enabled: true}}}"), "storefront")
+	if got := ingress.Spec.Rules[0].Host; got != "flowers.example.com" {
+		t.Errorf("the Ingress is for host %q", got)
+	}
+	if *ingress.Spec.IngressClassName != "fast" || ingress.Spec.TLS[0].Hosts[0] != "flowers.example.com" {
+		t.Errorf("the Ingress has class %q and TLS %v", *ingress.Spec.IngressClassName, ingress.Spec.TLS)
+	}
+
+	route := find[*unstructured.Unstructured](t, render(t, shop+"route: {type: gateway, gateway: {parent: {name: public, namespace: edge}}}"), "storefront")
+	hosts, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "hostnames")
+	parents, _, _ := unstructured.NestedSlice(route.Object, "spec", "parentRefs")
+	if diff := cmp.Diff([]string{"flowers.example.com"}, hosts); diff != "" {
+		t.Errorf("hostnames of the HTTPRoute (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]any{map[string]any{"name": "public", "namespace": "edge"}}, parents); diff != "" {
+		t.Errorf("parents of the HTTPRoute (-want +got):\n%s", diff)
+	}
+	if _, err := renderText(t, shop+"route: {type: gateway}"); err == nil || !strings.Contains(err.Error(), "route.gateway.parent.name") {
+		t.Errorf("a route without a Gateway: %v", err)
+	}
+
+	for _, o := range render(t, shop) {
+		if kind := o.GetObjectKind().GroupVersionKind().Kind; kind == "Ingress" || kind == "HTTPRoute" {
+			t.Errorf("route.type none makes a %s", kind)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package charts
+
+import (
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+)
+
+// load reads a chart as the provisioner does: from the embedded files.
+func load(t *testing.T, name string) *chart.Chart {
+	t.Helper()
+	var files []*loader.BufferedFile
+	err := fs.WalkDir(FS(), name, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(FS(), path)
+		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(path, name+"/"), Data: data})
+		return err
+	})
+	if err != nil {
+		t.Fatalf("reading chart %s: %v", name, err)
+	}
+	loaded, err := loader.LoadFiles(files)
+	if err != nil {
+		t.Fatalf("loading chart %s: %v", name, err)
+	}
+	return loaded
+}
+
+// renderText renders the chart medusa with values given as YAML.
+func renderText(t *testing.T, values string) (map[string]string, error) {
+	t.Helper()
+	var given map[string]any
+	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
+		t.Fatalf("reading values: %v", err)
+	}
+	return renderValues(t, given)
+}
+
+func renderValues(t *testing.T, given map[string]any) (map[string]string, error) {
+	t.Helper()
+	medusa := load(t, "medusa")
+	release := chartutil.ReleaseOptions{Name: "shop", Namespace: "store-flowers", Revision: 1, IsInstall: true}
+	values, err := chartutil.ToRenderValues(medusa, given, release, nil)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Render(medusa, values)
+}
+
+// object is one rendered object of whatever kind.
+type object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// render renders the chart medusa and decodes every object, strictly.
+func render(t *testing.T, values string) []object {
+	t.Helper()
+	files, err := renderText(t, values)
+	if err != nil {
+		t.Fatalf("rendering: %v", err)
+	}
+	return decode(t, files)
+}
+
+func decode(t *testing.T, files map[string]string) []object {
+	t.Helper()
+	var objects []object
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(path, ".yaml") {
+			continue
+		}
+		for _, document := range releaseutil.SplitManifests(files[path]) {
+			objects = append(objects, decodeOne(t, path, document))
+		}
+	}
+	return objects
+}
+
+func decodeOne(t *testing.T, path, document string) object {
+	t.Helper()
+	loose := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(document), &loose.Object); err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, document)
+	}
+	typed, err := scheme.Scheme.New(loose.GroupVersionKind())
+	if err != nil {
+		return loose // of a custom resource
+	}
+	if err := yaml.UnmarshalStrict([]byte(document), typed); err != nil {
+		t.Fatalf("%s: %v\n%s", path, err, document)
+	}
+	return typed.(object)
+}
+
+// find returns the object of type T with that name, or fails the test.
+func find[T object](t *testing.T, objects []object, name string) T {
+	t.Helper()
+	for _, o := range objects {
+		if typed, ok := o.(T); ok && strings.HasPrefix(o.GetName(), name) {
+			return typed
+		}
+	}
+	var none T
+	t.Fatalf("no %T named %s", none, name)
+	return none
+}
+
+// pods returns the pods that the objects run, by the name of their owner.
+func pods(objects []object) map[string]corev1.PodTemplateSpec {
+	found := map[string]corev1.PodTemplateSpec{}
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *appsv1.Deployment:
+			found[o.Name] = o.Spec.Template
+		case *appsv1.StatefulSet:
+			found[o.Name] = o.Spec.Template
+		case *batchv1.Job:
+			found[o.Name] = o.Spec.Template
+		case *corev1.Pod:
+			found[o.Name] = corev1.PodTemplateSpec{ObjectMeta: o.ObjectMeta, Spec: o.Spec}
+		}
+	}
+	return found
+}
+
+func containers(pod corev1.PodSpec) []corev1.Container {
+	return slices.Concat(pod.InitContainers, pod.Containers)
+}
