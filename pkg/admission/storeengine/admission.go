@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
@@ -207,7 +208,8 @@ func (p *plugin) engine(ctx context.Context, name string) (*v1alpha1.Engine, err
 		return nil, apierrors.NewServiceUnavailable("the list of engines has not been read yet, try again")
 	}
 	engine, err := p.engines.Get(name)
-	if apierrors.IsNotFound(err) && name != "" {
+	// A name that no engine can have does not make a request.
+	if apierrors.IsNotFound(err) && len(validation.IsDNS1123Label(name)) == 0 {
 		return p.client.PlatformV1alpha1().Engines().Get(ctx, name, metav1.GetOptions{})
 	}
 	return engine, err

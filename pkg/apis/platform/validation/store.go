@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/mail"
 	"unicode"
+	"unicode/utf8"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -15,6 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"platform.dev/stores/pkg/apis/platform"
+)
+
+// The lengths that the tags of the fields allow. Longer text is refused there,
+// and not repeated in a second message here.
+const (
+	maxTitleLength = 128
+	maxEmailLength = 254
 )
 
 // maxValuesBytes bounds free-form values. A store is read as a whole in every
@@ -46,6 +54,9 @@ func ValidateStoreStatusUpdate(store, old *platform.Store) field.ErrorList {
 // validateTitle refuses what cannot be shown as it is written: control
 // characters, and the marks that turn the direction of the text around them.
 func validateTitle(title string, path *field.Path) field.ErrorList {
+	if utf8.RuneCountInString(title) > maxTitleLength {
+		return nil
+	}
 	for i, r := range title {
 		switch {
 		case r == unicode.ReplacementChar:
@@ -60,7 +71,7 @@ func validateTitle(title string, path *field.Path) field.ErrorList {
 }
 
 func validateEmail(email string, path *field.Path) field.ErrorList {
-	if email == "" {
+	if email == "" || utf8.RuneCountInString(email) > maxEmailLength {
 		return nil
 	}
 	address, err := mail.ParseAddress(email)
