@@ -63,14 +63,18 @@ func allowed(t *testing.T, objects []object, all map[string]corev1.PodTemplateSp
 			continue
 		}
 		isolated = append(isolated, policy.Spec.PolicyTypes...)
-		for _, rule := range policy.Spec.Ingress {
-			for _, peer := range rule.From {
-				ingress = append(ingress, describe(t, all, peer, rule.Ports))
+		if slices.Contains(policy.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+			for _, rule := range policy.Spec.Ingress {
+				for _, peer := range rule.From {
+					ingress = append(ingress, describe(t, all, peer, rule.Ports))
+				}
 			}
 		}
-		for _, rule := range policy.Spec.Egress {
-			for _, peer := range rule.To {
-				egress = append(egress, describe(t, all, peer, rule.Ports))
+		if slices.Contains(policy.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) {
+			for _, rule := range policy.Spec.Egress {
+				for _, peer := range rule.To {
+					egress = append(egress, describe(t, all, peer, rule.Ports))
+				}
 			}
 		}
 	}
