@@ -45,13 +45,14 @@ func TestReusable(t *testing.T) {
 func TestStateSurvivesWriting(t *testing.T) {
 	t.Parallel()
 	want := state{Config: newConfig(t), Settings: map[string]string{"a/b": "1 2"}, Chains: []string{"iptables/nat/CNI-X"}, Created: []string{"/run/x"}}
-	if _, err := loadState(want.Output); !errors.Is(err, ErrNotRunning) {
+	file := filepath.Join(t.TempDir(), "state.json")
+	if _, err := readState(file); !errors.Is(err, ErrNotRunning) {
 		t.Fatalf("before: %v", err)
 	}
-	if err := want.save(); err != nil {
+	if err := want.save(file); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadState(want.Output)
+	got, err := readState(file)
 	if err != nil {
 		t.Fatal(err)
 	}

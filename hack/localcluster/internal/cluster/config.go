@@ -22,6 +22,10 @@ const (
 	// survive a reboot. Only one cluster can use it, and so run, at a time.
 	RunDir = "/run/localcluster"
 
+	// stateFile is not among the cluster's files, so that a cluster whose files
+	// were deleted can still be stopped.
+	stateFile = RunDir + "/state.json"
+
 	cgroupName = "localcluster"
 )
 
@@ -64,8 +68,6 @@ func (c Config) path(elements ...string) string {
 	return filepath.Join(append([]string{c.Output}, elements...)...)
 }
 
-func (c Config) stateFile() string { return c.path("state.json") }
-
 // AuditLog is the file in which the API server records every request.
 func (c Config) AuditLog() string { return c.path("audit.log") }
 
@@ -87,7 +89,7 @@ func (c Config) group() (cgroup.Group, error) { return cgroup.Find(cgroupName) }
 // the user's shell does not reach the cluster.
 func (c Config) keeper(group cgroup.Group) process.Keeper {
 	return process.Keeper{
-		Records: c.path("processes"), Logs: c.path("logs"), Started: group.AddDaemon,
+		Records: RunDir + "/processes", Logs: c.path("logs"), Started: group.AddDaemon,
 		Environment: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + c.Output},
 	}
 }
@@ -99,9 +101,19 @@ func Load(output string) (Config, error) {
 	return current.Config, err
 }
 
+// loadState returns the state of the cluster in folder output, or ErrNotRunning.
 func loadState(output string) (state, error) {
-	var current state
-	content, err := os.ReadFile(Config{Output: output}.stateFile())
+	current, err := readState(stateFile)
+	if err == nil && current.Output != output {
+		return state{}, ErrNotRunning
+	}
+	return current, err
+}
+
+// readState returns the state of the machine's cluster, whichever that is, or
+// ErrNotRunning.
+func readState(file string) (state, error) {
+	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, ErrNotRunning
 	}
@@ -111,18 +123,19 @@ func loadState(output string) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
+	var current state
 	if err := json.Unmarshal(content, &current); err != nil {
-		return state{}, fmt.Errorf("reading %s: %w", Config{Output: output}.stateFile(), err)
+		return state{}, fmt.Errorf("reading %s: %w", file, err)
 	}
 	return current, nil
 }
 
-func (s state) save() error {
+func (s state) save(file string) error {
 	content, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.stateFile(), append(content, '\n'), 0o600)
+	return os.WriteFile(file, append(content, '\n'), 0o600)
 }
 
 // reusable returns an error when a cluster with configuration s cannot stand for

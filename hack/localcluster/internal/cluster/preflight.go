@@ -121,8 +121,12 @@ func freePort(preferred int) (int, error) {
 
 // checkLeftovers finds another cluster, running or not properly stopped.
 func (c Config) checkLeftovers() error {
-	if owner, err := os.ReadFile(ownerFile); err == nil {
-		return fmt.Errorf("another local cluster is running or was not stopped: run localcluster stop --output %s", strings.TrimSpace(string(owner)))
+	other, err := readState(stateFile)
+	if err == nil {
+		return fmt.Errorf("another local cluster is running or was not stopped: run localcluster stop --output %s", other.Output)
+	}
+	if !errors.Is(err, ErrNotRunning) {
+		return err
 	}
 	chains, err := network.ClusterChains()
 	if err != nil {

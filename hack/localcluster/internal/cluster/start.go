@@ -15,9 +15,6 @@ import (
 	"platform.dev/stores/hack/localcluster/internal/process"
 )
 
-// ownerFile names the cluster that uses RunDir.
-const ownerFile = RunDir + "/owner"
-
 // Phase is told of each step of a start or stop when it is done.
 type Phase func(name string, took time.Duration)
 
@@ -66,12 +63,10 @@ func prepare(want Config) (state, error) {
 	if err := want.checkHost(); err != nil {
 		return state{}, err
 	}
-	for _, folder := range []string{"audit.log", "logs"} { // Of the last cluster, kept for reading.
-		if err := os.RemoveAll(want.path(folder)); err != nil {
-			return state{}, err
-		}
+	if err := want.removeFiles(append(readable, data...)); err != nil {
+		return state{}, err
 	}
-	if err := os.MkdirAll(want.Output, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(want.Output, 0o755), os.MkdirAll(RunDir, 0o711)); err != nil {
 		return state{}, err
 	}
 	current := state{Config: want, Created: missingFolders()}
@@ -88,7 +83,7 @@ func prepare(want Config) (state, error) {
 	if current.Tables, err = network.ReadTables(); err != nil {
 		return state{}, err
 	}
-	return current, current.save()
+	return current, current.save(stateFile)
 }
 
 // start brings up everything that does not run.
@@ -123,14 +118,13 @@ func (s state) start(ctx context.Context, phase Phase) error {
 
 func (c Config) makeFolders() error {
 	var errs []error
-	for _, folder := range []string{"logs", "processes", "pki", "config", "kubeconfigs", "etcd"} {
-		errs = append(errs, os.MkdirAll(c.path(folder), 0o700))
+	for _, folder := range []string{c.path("logs"), c.path("pki"), c.path("config"), c.path("kubeconfigs"), c.path("etcd"), RunDir + "/processes"} {
+		errs = append(errs, os.MkdirAll(folder, 0o700))
 	}
 	// Pods with their own users go through these.
 	for _, folder := range []string{c.path("kubelet"), c.path("pod-logs"), c.VolumesDir(), c.imagesDir()} {
 		errs = append(errs, os.MkdirAll(folder, 0o755))
 	}
-	errs = append(errs, os.MkdirAll(RunDir, 0o711), os.WriteFile(ownerFile, []byte(c.Output+"\n"), 0o644))
 	return errors.Join(errs...)
 }
 

@@ -3,9 +3,10 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -14,9 +15,12 @@ import (
 	"platform.dev/stores/hack/localcluster/internal/network"
 )
 
-// kept are the files of a stopped cluster that stay for reading until the next
-// start.
-var kept = []string{"logs", "audit.log"}
+// What a cluster has in its output folder: its data goes when it is stopped,
+// what can be read stays until the next start.
+var (
+	data     = []string{"addresses", "config", "containerd", "etcd", "kubeconfigs", "kubelet", "pki", "pod-logs", "volumes"}
+	readable = []string{"logs", "audit.log", "audit-*.log"}
+)
 
 // Stop ends the cluster in folder output and removes its data and everything it
 // has on the host: processes, mounts, network interfaces, packet filter rules,
@@ -46,7 +50,9 @@ func Stop(output string, phase Phase) error {
 			return errors.Join(network.RemoveBridge(), network.RemoveChains(current.Chains), network.RemoveTables(current.Tables))
 		}},
 		{"kernel settings", func() error { return network.RestoreSettings(current.Settings) }},
-		{"files", func() error { return current.removeFiles() }},
+		{"files", func() error {
+			return errors.Join(current.removeUnasked(), current.removeFiles(data), os.RemoveAll(current.Kubeconfig))
+		}},
 	} {
 		began := time.Now()
 		if err := step.do(); err != nil {
@@ -58,7 +64,7 @@ func Stop(output string, phase Phase) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	return os.Remove(current.stateFile())
+	return os.RemoveAll(RunDir)
 }
 
 // stopPrograms ends them all at once: there is nothing to save.
@@ -95,28 +101,32 @@ func unmountBelow(folders ...string) error {
 			errs = append(errs, fmt.Errorf("%d mounts below %s are left", len(left), folder), err)
 		}
 	}
-	// Files below are about to be removed: through a mount they would be others'.
 	return errors.Join(errs...)
 }
 
-// removeFiles deletes the cluster's files but never looks into a mount.
-func (s state) removeFiles() error {
-	for _, folder := range []string{s.Output, RunDir} {
-		if left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder)); err != nil || len(left) > 0 {
-			return fmt.Errorf("not removing %s: something is mounted in it", folder)
-		}
-	}
-	entries, err := os.ReadDir(s.Output)
+// removeFiles deletes files of the cluster, given by patterns, but never what is
+// mounted among them.
+func (c Config) removeFiles(patterns []string) error {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(c.Output))
 	if err != nil {
+		return fmt.Errorf("listing mounts: %w", err)
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("%s is still mounted", mounts[0].Mountpoint)
+	}
+	entries, err := os.ReadDir(c.Output)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// What RunDir says about files elsewhere is needed before it goes.
-	errs := []error{s.removeUnasked(), os.RemoveAll(RunDir), os.RemoveAll(s.Kubeconfig)}
+	var errs []error
 	for _, entry := range entries {
-		if slices.Contains(kept, entry.Name()) || s.path(entry.Name()) == s.stateFile() || strings.HasPrefix(entry.Name(), "audit-") {
-			continue
+		ours := func(pattern string) bool {
+			matched, err := filepath.Match(pattern, entry.Name())
+			return err == nil && matched
 		}
-		errs = append(errs, os.RemoveAll(s.path(entry.Name())))
+		if slices.ContainsFunc(patterns, ours) {
+			errs = append(errs, os.RemoveAll(c.path(entry.Name())))
+		}
 	}
 	return errors.Join(errs...)
 }
