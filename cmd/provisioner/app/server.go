@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/cli/globalflag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/term"
+	"k8s.io/component-base/version/verflag"
+
+	"platform.dev/stores/charts"
+	"platform.dev/stores/pkg/engine"
+	"platform.dev/stores/pkg/generated/clientset/versioned"
+	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// NewCommand returns the command that provisions until it gets SIGTERM or
+// SIGINT.
+func NewCommand() *cobra.Command {
+	o := NewOptions()
+	cmd := &cobra.Command{
+		Use:   "provisioner",
+		Short: "Turn Stores into running shops",
+		Long: `Watch Stores and make of each a running shop: a namespace with its bounds,
+credentials, the Helm release of the store's engine, and a storefront that is
+seen to sell. What is deleted is taken down and seen to be gone.
+
+In a store's namespace the provisioner has the rights of one ClusterRole, which
+it binds to itself there. It needs none of them anywhere else.`,
+		SilenceUsage: true,
+		Args:         cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			verflag.PrintAndExitIfRequested()
+			if err := logsapi.ValidateAndApply(o.Logs, nil); err != nil {
+				return fmt.Errorf("setting up logs: %w", err)
+			}
+			cliflag.PrintFlags(cmd.Flags())
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+			defer stop()
+			return run(ctx, o)
+		},
+	}
+	flags := o.Flags()
+	verflag.AddFlags(flags.FlagSet("global"))
+	globalflag.AddGlobalFlags(flags.FlagSet("global"), cmd.Name())
+	for _, set := range flags.FlagSets {
+		cmd.Flags().AddFlagSet(set)
+	}
+	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
+	cliflag.SetUsageAndHelpFunc(cmd, flags, columns)
+	return cmd
+}
+
+// run provisions until ctx is done, and returns when what had begun has ended.
+func run(ctx context.Context, o *Options) error {
+	var engines []provisioner.EngineManifest
+	if o.EnginesDir != "" {
+		var err error
+		if engines, err = provisioner.ReadEngines(os.DirFS(o.EnginesDir)); err != nil {
+			return err
+		}
+	}
+	config, err := restConfig(o.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	c, err := controllerConfig(config, o)
+	if err != nil {
+		return err
+	}
+	controller, err := provisioner.New(c)
+	if err != nil {
+		return err
+	}
+	election, err := newElection(o, config)
+	if err != nil {
+		return err
+	}
+	servers, err := serve(o, controller, election)
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+
+	return election.whileLeading(ctx, func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error {
+			provisioner.ApplyEngines(ctx, c.Stores, engines)
+			return nil
+		})
+		group.Go(func() error { return controller.Run(ctx) })
+		return group.Wait()
+	})
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w", err)
+	}
+	// The API server's priority and fairness is the limit.
+	config.QPS = -1
+	return rest.AddUserAgent(config, "stores-provisioner"), nil
+}
+
+func controllerConfig(config *rest.Config, o *Options) (provisioner.Config, error) {
+	protobuf := rest.CopyConfig(config)
+	protobuf.ContentType = "application/vnd.kubernetes.protobuf"
+	protobuf.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	stores, err1 := versioned.NewForConfig(config)
+	kube, err2 := kubernetes.NewForConfig(protobuf)
+	metadataClient, err3 := metadata.NewForConfig(config)
+	dynamicClient, err4 := dynamic.NewForConfig(config)
+	helmSDK, err5 := helm.NewSDK(config)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		return provisioner.Config{}, fmt.Errorf("making clients: %w", err)
+	}
+	return provisioner.Config{
+		Stores: stores, Kube: kube, Metadata: metadataClient, Dynamic: dynamicClient,
+		Helm: helmSDK, Charts: helm.NewCharts(charts.FS()),
+		Identity: provisioner.Identity{
+			Namespace: o.PlatformNamespace, ServiceAccount: o.ServiceAccount, ClusterRole: o.NamespaceClusterRole,
+		},
+		Platform: engine.Platform{Scheme: o.StoreURLScheme, Port: o.StoreURLPort},
+		Workers:  o.Workers,
+	}, nil
+}

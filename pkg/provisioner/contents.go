@@ -1,0 +1,80 @@
+package provisioner
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	applynetworkingv1 "k8s.io/client-go/applyconfigurations/networking/v1"
+	applyrbacv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+)
+
+// namespaceContents is what stands in every store's namespace, whatever its
+// engine's chart brings.
+type namespaceContents struct {
+	namespace string
+	binding   *applyrbacv1.RoleBindingApplyConfiguration
+	quota     *applycorev1.ResourceQuotaApplyConfiguration
+	limits    *applycorev1.LimitRangeApplyConfiguration
+	deny      *applynetworkingv1.NetworkPolicyApplyConfiguration
+}
+
+func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *namespaceContents {
+	labels := labelsFor(a.store)
+	return &namespaceContents{
+		namespace: a.namespace,
+		binding: applyrbacv1.RoleBinding(roleBindingName, a.namespace).WithLabels(labels).
+			WithRoleRef(applyrbacv1.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(c.identity.ClusterRole)).
+			WithSubjects(applyrbacv1.Subject().WithKind(rbacv1.ServiceAccountKind).WithNamespace(c.identity.Namespace).WithName(c.identity.ServiceAccount)),
+		quota: applycorev1.ResourceQuota(quotaName, a.namespace).WithLabels(labels).
+			WithSpec(applycorev1.ResourceQuotaSpec().WithHard(resourceList(plan.Quota))),
+		limits: applycorev1.LimitRange(limitsName, a.namespace).WithLabels(labels).
+			WithSpec(applycorev1.LimitRangeSpec().WithLimits(applycorev1.LimitRangeItem().
+				WithType(corev1.LimitTypeContainer).
+				WithDefaultRequest(resourceList(plan.Limits.DefaultRequest)).
+				WithDefault(resourceList(plan.Limits.Default)).
+				WithMax(resourceList(plan.Limits.Max)))),
+		// The chart opens what its parts need, and the way in for shoppers and
+		// for the provisioner's checks.
+		deny: applynetworkingv1.NetworkPolicy(denyPolicyName, a.namespace).WithLabels(labels).
+			WithSpec(applynetworkingv1.NetworkPolicySpec().
+				WithPodSelector(applymetav1.LabelSelector()).
+				WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)),
+	}
+}
+
+// apply makes the contents so. The RoleBinding comes first: it is what allows
+// the rest.
+func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface) error {
+	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
+	if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.binding, options); err != nil {
+		return fmt.Errorf("RoleBinding %s: %w", roleBindingName, err)
+	}
+	if _, err := client.CoreV1().ResourceQuotas(n.namespace).Apply(ctx, n.quota, options); err != nil {
+		return fmt.Errorf("ResourceQuota %s: %w", quotaName, err)
+	}
+	if _, err := client.CoreV1().LimitRanges(n.namespace).Apply(ctx, n.limits, options); err != nil {
+		return fmt.Errorf("LimitRange %s: %w", limitsName, err)
+	}
+	if _, err := client.NetworkingV1().NetworkPolicies(n.namespace).Apply(ctx, n.deny, options); err != nil {
+		return fmt.Errorf("NetworkPolicy %s: %w", denyPolicyName, err)
+	}
+	return nil
+}
+
+func resourceList(quantities map[string]resource.Quantity) corev1.ResourceList {
+	list := corev1.ResourceList{}
+	for name, quantity := range quantities {
+		list[corev1.ResourceName(name)] = quantity
+	}
+	return list
+}

@@ -1,0 +1,17 @@
+// Package provisioner turns Stores into running shops.
+//
+// It is a level-based controller: each reconciliation looks at one Store and at
+// what the cluster holds for it, does the next thing that is missing, writes
+// down what it saw, and ends. It never waits for a workload; watches wake it.
+// Killed at any point and started again it goes on where it was, because
+// everything it decides from is in the cluster.
+//
+// The way to a ready store is a list of steps (steps.go), each in a file of its
+// own, each named by a condition. The first step that is not done ends the
+// reconciliation. Deletion is in delete.go. What a step found becomes
+// conditions, steps and events in status.go.
+//
+// The controller has no rights in a store's namespace but those that the
+// RoleBinding it makes there first gives it, so all it watches there it watches
+// per namespace (watch.go).
+package provisioner

@@ -1,0 +1,84 @@
+package provisioner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+)
+
+// FieldManager is the field manager of every object that the controller applies.
+const FieldManager = "stores-provisioner"
+
+// The objects of every store's namespace that the controller makes itself.
+const (
+	// CredentialsSecret holds the engine's credentials.
+	CredentialsSecret = "store-credentials"
+	// ReleaseName is the Helm release that installs the engine's chart.
+	ReleaseName = "store"
+
+	roleBindingName    = "stores-provisioner"
+	quotaName          = "store-plan"
+	limitsName         = "store-plan"
+	denyPolicyName     = "store-default-deny"
+	namespaceMaxLength = 63
+)
+
+// The labels of what belongs to a store.
+const (
+	// LabelStoreUID is the owner: the controller touches no namespace that
+	// carries another store's UID, or none.
+	LabelStoreUID = "platform.dev/store-uid"
+	// LabelStoreName and LabelStoreNamespace tell people whose it is.
+	LabelStoreName      = "platform.dev/store-name"
+	LabelStoreNamespace = "platform.dev/store-namespace"
+	// LabelRetained marks a namespace that outlived its store, by the store's
+	// deletionPolicy.
+	LabelRetained = "platform.dev/retained"
+	// LabelChartDigest and LabelValuesDigest are on every revision of a store's
+	// release and tell what it was made from.
+	LabelChartDigest  = "platform.dev/chart-digest"
+	LabelValuesDigest = "platform.dev/values-digest"
+)
+
+// NamespaceName is the namespace that a store gets. It is fixed for the
+// store's life and, because the UID is part of it, not had by any other store,
+// not even one of the same name later.
+func NamespaceName(s *v1alpha1.Store) string {
+	const prefix = "store-"
+	suffix := "-" + uidHash(s.UID)
+	name := s.Name
+	if room := namespaceMaxLength - len(prefix) - len(suffix); len(name) > room {
+		name = strings.TrimRight(name[:room], "-.")
+	}
+	// A namespace's name has no dots, and a store's might.
+	return prefix + strings.ReplaceAll(name, ".", "-") + suffix
+}
+
+func uidHash(uid types.UID) string {
+	sum := sha256.Sum256([]byte(uid))
+	return hex.EncodeToString(sum[:4])
+}
+
+// labelsFor are the labels of everything the controller makes for s.
+func labelsFor(s *v1alpha1.Store) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/managed-by": FieldManager,
+		"app.kubernetes.io/part-of":    s.Name,
+		LabelStoreName:                 s.Name,
+		LabelStoreNamespace:            s.Namespace,
+		LabelStoreUID:                  string(s.UID),
+	}
+}
+
+// namespaceLabels are the labels of the namespace of s.
+func namespaceLabels(s *v1alpha1.Store) map[string]string {
+	labels := labelsFor(s)
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		labels["pod-security.kubernetes.io/"+mode] = "restricted"
+	}
+	return labels
+}

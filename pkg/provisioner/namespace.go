@@ -1,0 +1,131 @@
+package provisioner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/engine"
+)
+
+const (
+	// reapplyAfter is how long the namespace's contents are believed to stand
+	// as they were applied.
+	reapplyAfter = 10 * time.Minute
+	// grantLag is how long authorizers may take to see the RoleBinding before
+	// their refusal is reported as one.
+	grantLag = 20 * time.Second
+)
+
+// namespaceReady gives the store its namespace, its rights over it, and the
+// plan's bounds.
+func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, error) {
+	plan, err := engine.Plan(a.engine, a.store.Spec.Plan)
+	if err != nil {
+		return stalled("PlanNotOffered", err.Error()), nil
+	}
+	contents := c.namespaceContents(a, plan)
+	want, err := contents.digest(namespaceLabels(a.store))
+	if err != nil {
+		return result{}, err
+	}
+	if a.memory.applied == want && c.now().Sub(a.memory.appliedAt) < reapplyAfter && c.namespaceStands(a) {
+		return namespaceDone(a), nil
+	}
+
+	a.memory.applied = ""
+	if r, err := c.ensureNamespace(ctx, a); err != nil || r.outcome != outcomeDone {
+		return r, err
+	}
+	if err := contents.apply(ctx, c.kube); err != nil {
+		if apierrors.IsForbidden(err) {
+			return c.notGrantedYet(a, err), nil
+		}
+		return result{}, fmt.Errorf("applying the contents of namespace %s: %w", a.namespace, err)
+	}
+	a.memory.applied, a.memory.appliedAt = want, c.now()
+	c.watches.start(a.namespace)
+	return namespaceDone(a), nil
+}
+
+func namespaceDone(a *attempt) result {
+	return done("NamespaceReady", fmt.Sprintf("Namespace %s stands with the bounds of plan %s.", a.namespace, a.store.Spec.Plan))
+}
+
+// notGrantedYet tells of a refused request in the store's namespace. Just after
+// the RoleBinding was made that is expected: authorizers read it from caches.
+func (c *Controller) notGrantedYet(a *attempt, err error) result {
+	waited := a.since(v1alpha1.ConditionNamespaceReady, c.now())
+	if waited < grantLag {
+		return waiting("GrantingAccess", "Waiting for the RoleBinding in the namespace to take effect.", pollInterval(waited, 200*time.Millisecond, 2*time.Second))
+	}
+	return failed("Forbidden", err.Error(), pollInterval(waited, 2*time.Second, time.Minute))
+}
+
+// namespaceStands is true if the namespace is seen in the cache as it should be.
+func (c *Controller) namespaceStands(a *attempt) bool {
+	ns, err := c.namespaces.Get(a.namespace)
+	if err != nil || ns.DeletionTimestamp != nil {
+		return false
+	}
+	for k, v := range namespaceLabels(a.store) {
+		if ns.Labels[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// ensureNamespace sees to it that the namespace exists and is the store's. A
+// namespace is created by POST, never by apply, and labelled only when its UID
+// label already names the store: nobody's namespace is ever taken over.
+func (c *Controller) ensureNamespace(ctx context.Context, a *attempt) (result, error) {
+	client := c.kube.CoreV1().Namespaces()
+	ns, err := client.Get(ctx, a.namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name:   a.namespace,
+			Labels: namespaceLabels(a.store),
+		}}, metav1.CreateOptions{FieldManager: FieldManager})
+		if err != nil {
+			return result{}, fmt.Errorf("creating namespace %s: %w", a.namespace, err)
+		}
+		return namespaceDone(a), nil
+	}
+	if err != nil {
+		return result{}, fmt.Errorf("reading namespace %s: %w", a.namespace, err)
+	}
+	if ns.Labels[LabelStoreUID] != string(a.store.UID) {
+		return stalled("NamespaceConflict", fmt.Sprintf("Namespace %s exists and does not belong to this store.", a.namespace)), nil
+	}
+	if ns.DeletionTimestamp != nil {
+		message := fmt.Sprintf("Namespace %s is being deleted, though not by this store. It is made anew once it is gone.%s", a.namespace, namespaceBlockers(ns))
+		return failed("NamespaceTerminating", message, lookAgain), nil
+	}
+	// With the UID as a precondition, a namespace made since by somebody else
+	// is refused.
+	apply := applycorev1.Namespace(a.namespace).WithUID(ns.UID).WithLabels(namespaceLabels(a.store))
+	if _, err := client.Apply(ctx, apply, metav1.ApplyOptions{FieldManager: FieldManager, Force: true}); err != nil {
+		return result{}, fmt.Errorf("labelling namespace %s: %w", a.namespace, err)
+	}
+	return namespaceDone(a), nil
+}
+
+// digest identifies what is applied.
+func (n *namespaceContents) digest(labels map[string]string) (string, error) {
+	b, err := json.Marshal([]any{labels, n.binding, n.quota, n.limits, n.deny})
+	if err != nil {
+		return "", fmt.Errorf("marshalling the namespace's contents: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,122 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+)
+
+func keyOf(s *v1alpha1.Store) cache.ObjectName { return cache.MetaObjectToName(s) }
+
+// reconcile does what is next for the store that key names. It returns when to
+// look again without being woken, 0 for never. An error means that it could not
+// be found out or written down what is; it is to be tried again.
+func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.Duration, error) {
+	store, err := c.read(ctx, key)
+	if apierrors.IsNotFound(err) {
+		c.forget(key)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	a := &attempt{
+		store:     store,
+		namespace: NamespaceName(store),
+		memory:    c.remember(key, store.UID),
+		base:      store.Status.DeepCopy(),
+	}
+	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("store", klog.KObj(store), "uid", store.UID, "generation", store.Generation))
+	switch {
+	case store.Spec.Suspend:
+		return 0, c.suspend(ctx, a)
+	case store.DeletionTimestamp != nil:
+		return c.delete(ctx, a)
+	}
+	return c.provision(ctx, a)
+}
+
+// read returns a copy of the store that holds at least the status that this
+// process wrote last: the cache may not have seen it yet.
+func (c *Controller) read(ctx context.Context, key cache.ObjectName) (*v1alpha1.Store, error) {
+	cached, err := c.storeLister.Stores(key.Namespace).Get(key.Name)
+	if err != nil {
+		return nil, err
+	}
+	if written := c.remember(key, cached.UID).written; written != "" {
+		order, err := resourceversion.CompareResourceVersion(cached.ResourceVersion, written)
+		if err != nil || order < 0 {
+			fresh, err := c.stores.PlatformV1alpha1().Stores(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+			if err != nil {
+				return nil, fmt.Errorf("reading store %s: %w", key, err)
+			}
+			return fresh, nil
+		}
+	}
+	return cached.DeepCopy(), nil
+}
+
+// suspend leaves everything as it is, and says so.
+func (c *Controller) suspend(ctx context.Context, a *attempt) error {
+	status := metav1.ConditionUnknown
+	if ready := a.condition(v1alpha1.ConditionReady); ready != nil {
+		status = ready.Status
+	}
+	message := "The provisioner leaves the store as it is while spec.suspend is true."
+	if a.store.DeletionTimestamp != nil {
+		message = "The store is to be deleted once spec.suspend is false."
+	}
+	a.setCondition(v1alpha1.ConditionReady, status, "Suspended", message)
+	a.setAbnormal("", "", "")
+	a.store.Status.ObservedGeneration = a.store.Generation
+	return c.writeStatus(ctx, a)
+}
+
+// provision runs the steps until one is not done, and writes down how far they
+// came. A step that met an error changes nothing that was true before: Ready
+// follows evidence, and an API server that does not answer is none.
+func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, error) {
+	engine, err := c.engineLister.Get(a.store.Spec.Engine)
+	switch {
+	case apierrors.IsNotFound(err):
+		c.stopAt(a, stepNames[0], stalled("EngineNotFound", fmt.Sprintf("There is no engine %q.", a.store.Spec.Engine)))
+		return 0, c.writeStatus(ctx, a)
+	case err != nil:
+		return 0, err
+	}
+	a.engine = engine
+	a.store.Status.Namespace = a.namespace
+	a.store.Status.URL, a.store.Status.AdminURL = c.platform.URL(a.store), c.platform.AdminURL(engine, a.store)
+
+	var again time.Duration
+	for _, name := range stepNames {
+		r, err := c.runStep(ctx, a, name)
+		if err != nil {
+			if !a.isTrue(name) {
+				c.stopAt(a, name, failed("Error", err.Error(), 0))
+			}
+			return 0, errors.Join(fmt.Errorf("%s: %w", name, err), c.writeStatus(ctx, a))
+		}
+		if r.outcome != outcomeDone {
+			if name != v1alpha1.ConditionStorefrontReady {
+				// An answer counts only if all before it was done when it came.
+				c.probes.forget(a.store.UID)
+			}
+			c.stopAt(a, name, r)
+			return r.again, c.writeStatus(ctx, a)
+		}
+		c.record(a, name, r)
+		again = r.again
+	}
+	c.summarize(a, nil)
+	return again, c.writeStatus(ctx, a)
+}

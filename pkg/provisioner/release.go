@@ -1,0 +1,214 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/engine"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// The Helm actions, as status.release.actions names them.
+const (
+	actionInstall   = "install"
+	actionUpgrade   = "upgrade"
+	actionUnlock    = "unlock"
+	actionUninstall = "uninstall"
+)
+
+// maxActions is how many actions status.release keeps.
+const maxActions = 3
+
+// releaseInstalled sees to it that the newest revision of the release is
+// deployed and was made from the chart and the values that the store asks for.
+// Nothing is ever uninstalled to get there.
+func (c *Controller) releaseInstalled(ctx context.Context, a *attempt) (result, error) {
+	values, err := engine.Values(a.engine, a.store, c.platform)
+	var notOffered *engine.NotOfferedError
+	switch {
+	case errors.As(err, &notOffered):
+		return stalled("VersionNotOffered", err.Error()), nil
+	case err != nil:
+		return stalled("InvalidValues", err.Error()), nil
+	}
+	source, err := chartSource(a.engine, a.store)
+	if err != nil {
+		return stalled("InvalidEngine", err.Error()), nil
+	}
+	// The source changes when somebody corrects it, so it is the goal.
+	if hold := a.memory.helm.wait(source.String(), c.now()); hold > 0 {
+		return a.memory.helm.last(hold), nil
+	}
+	chart, err := c.charts.Load(ctx, source)
+	if err != nil {
+		return a.memory.helm.failed(source.String(), "ChartUnavailable", err.Error(), c.now()), nil
+	}
+	digest, err := engine.Digest(values)
+	if err != nil {
+		return result{}, err
+	}
+	request := helm.Request{
+		Namespace: a.namespace, Name: ReleaseName, Chart: chart, Values: values,
+		Labels:      map[string]string{LabelChartDigest: chart.Digest, LabelValuesDigest: digest},
+		Description: fmt.Sprintf("Store %s/%s generation %d", a.store.Namespace, a.store.Name, a.store.Generation),
+	}
+	return c.bringRelease(ctx, a, request)
+}
+
+// bringRelease does the one action that brings the release to request, if one
+// is needed and not held back.
+func (c *Controller) bringRelease(ctx context.Context, a *attempt, request helm.Request) (result, error) {
+	if err := c.readRelease(ctx, a); err != nil {
+		return result{}, err
+	}
+	action, goal := actionInstall, request.Labels[LabelChartDigest]+request.Labels[LabelValuesDigest]
+	pace := &a.memory.helm
+	if a.release != nil {
+		missing, err := c.missingWorkloads(ctx, a)
+		if err != nil {
+			return result{}, err
+		}
+		switch {
+		case a.release.Status != helm.StatusDeployed, !carries(a.release, request.Labels):
+		case missing != "":
+			// Helm makes again what is not there. Paced, because whoever
+			// deletes it may do so again.
+			pace, goal = &a.memory.repair, missing
+		default:
+			return a.releaseDone(), nil
+		}
+		action = actionUpgrade
+	}
+	if hold := pace.wait(goal, c.now()); hold > 0 {
+		r := pace.last(hold)
+		r.stalled = allFailed(a.releaseStatus().Actions)
+		return r, nil
+	}
+
+	r := waiting("Installing", "Helm installs the shop.", 0)
+	act := c.helm.Install
+	if action == actionUpgrade {
+		r, act = waiting("Upgrading", "Helm brings the shop to what is asked for.", 0), c.helm.Upgrade
+	}
+	c.probes.forget(a.store.UID)
+	c.stopAt(a, v1alpha1.ConditionReleaseInstalled, r)
+	if err := c.writeStatus(ctx, a); err != nil {
+		return result{}, err
+	}
+	release, err := act(ctx, request)
+	a.workloads = nil
+	c.recordAction(a, action, release, err)
+	if err != nil {
+		r := pace.failed(goal, "ReleaseFailed", err.Error(), c.now())
+		r.stalled = allFailed(a.store.Status.Release.Actions)
+		return r, nil
+	}
+	a.release = release
+	if pace == &a.memory.repair {
+		pace.failed(goal, "WorkloadMissing", goal+" is gone again, and made anew.", c.now())
+	} else {
+		*pace = retry{}
+	}
+	a.store.Status.Release.Chart, a.store.Status.Release.ChartVersion = request.Chart.Name, request.Chart.Version
+	return a.releaseDone(), nil
+}
+
+// readRelease reads the newest revision. One whose action did not end is
+// unlocked first: this process is the only one at work on the store, so the
+// action was one of a process that is no more.
+func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
+	release, err := c.helm.Get(ctx, a.namespace, ReleaseName)
+	if errors.Is(err, helm.ErrReleaseNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if release.Status.Interrupted() {
+		was := release.Status
+		release, err = c.helm.Unlock(ctx, a.namespace, ReleaseName, fmt.Sprintf("The action was cut off, leaving %s", was))
+		c.recordAction(a, actionUnlock, release, err)
+		if err != nil {
+			return err
+		}
+	}
+	a.release = release
+	return nil
+}
+
+// carries is true if the revision was made from what labels identify.
+func carries(release *helm.Release, labels map[string]string) bool {
+	for k, v := range labels {
+		if release.Labels[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// releaseDone notes the revision that is deployed.
+func (a *attempt) releaseDone() result {
+	status := a.releaseStatus()
+	status.Revision = int64(a.release.Revision)
+	a.store.Status.Version = a.store.Spec.Version
+	return done("ReleaseDeployed", fmt.Sprintf("Release %s revision %d is deployed.", ReleaseName, a.release.Revision))
+}
+
+func (a *attempt) releaseStatus() *v1alpha1.StoreRelease {
+	if a.store.Status.Release == nil {
+		a.store.Status.Release = &v1alpha1.StoreRelease{Name: ReleaseName}
+	}
+	return a.store.Status.Release
+}
+
+// recordAction puts an action that has ended into the status and into an event.
+func (c *Controller) recordAction(a *attempt, action string, release *helm.Release, err error) {
+	entry := v1alpha1.ReleaseAction{Action: action, Result: "succeeded", Time: c.timestamp()}
+	if release != nil {
+		entry.Revision = int64(release.Revision)
+	}
+	eventType, note := corev1.EventTypeNormal, fmt.Sprintf("Helm %s of release %s/%s succeeded.", action, a.namespace, ReleaseName)
+	if err != nil {
+		entry.Result, entry.Message = "failed", clip(err.Error())
+		eventType, note = corev1.EventTypeWarning, clip(err.Error())
+	}
+	status := a.releaseStatus()
+	status.Actions = slices.Insert(status.Actions, 0, entry)
+	status.Actions = status.Actions[:min(len(status.Actions), maxActions)]
+	reason := map[string]string{
+		actionInstall: "Install", actionUpgrade: "Upgrade", actionUnlock: "Unlock", actionUninstall: "Uninstall",
+	}[action] + strings.ToUpper(entry.Result[:1]) + entry.Result[1:]
+	c.events.Eventf(a.store, nil, eventType, reason, reason, "%s", note)
+}
+
+// allFailed is true if all of the actions that status keeps have failed, and it
+// keeps as many as it can.
+func allFailed(actions []v1alpha1.ReleaseAction) bool {
+	return len(actions) == maxActions && !slices.ContainsFunc(actions, func(a v1alpha1.ReleaseAction) bool { return a.Result != "failed" })
+}
+
+// chartSource is where the chart of the store's version is.
+func chartSource(e *v1alpha1.Engine, s *v1alpha1.Store) (helm.Source, error) {
+	version, err := engine.Version(e, s.Spec.Version)
+	if err != nil {
+		return helm.Source{}, err
+	}
+	source := helm.Source{Version: version.ChartVersion}
+	switch chart := e.Spec.Chart; {
+	case chart.Builtin != nil:
+		return helm.Source{Builtin: *chart.Builtin}, nil
+	case chart.OCI != nil:
+		source.OCI = *chart.OCI
+	case chart.Repository != nil:
+		source.RepositoryURL, source.RepositoryChart = chart.Repository.URL, chart.Repository.Name
+	default:
+		return helm.Source{}, fmt.Errorf("spec.chart of engine %q names no chart", e.Name)
+	}
+	return source, nil
+}

@@ -1,0 +1,202 @@
+package provisioner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// workload is a Deployment, StatefulSet or Job of the release, and how far it
+// has come.
+type workload struct {
+	kind, name string
+	selector   *metav1.LabelSelector
+	ready      bool
+	// broken is set when the workload's own status says what is wrong.
+	broken *result
+	// progress says in a few words what is still to come.
+	progress string
+}
+
+// workloadReady is done when every workload of the release has reached what it
+// is for: pods of the newest template that are ready, jobs that are complete.
+func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, error) {
+	if err := c.readWorkloads(ctx, a); err != nil {
+		return result{}, err
+	}
+	var first *result
+	for i := range a.workloads {
+		w := &a.workloads[i]
+		if w.ready {
+			continue
+		}
+		r, err := c.blocker(ctx, a, w)
+		if err != nil {
+			return result{}, err
+		}
+		if w.kind == "Job" && w.broken != nil {
+			if r.again, err = c.runJobAgain(ctx, a, w.name); err != nil {
+				return result{}, err
+			}
+		}
+		// What is wrong is told rather than what merely takes its time.
+		if first == nil || (first.outcome == outcomeWaiting && r.outcome == outcomeFailed) {
+			first = &r
+		}
+	}
+	if first != nil {
+		return *first, nil
+	}
+	a.memory.repair, a.memory.jobs = retry{}, retry{}
+	return done("WorkloadReady", fmt.Sprintf("All %d workloads of the release are ready.", len(a.workloads))), nil
+}
+
+// readWorkloads reads the release's workloads, unless they are known already.
+func (c *Controller) readWorkloads(ctx context.Context, a *attempt) error {
+	if a.workloads != nil {
+		return nil
+	}
+	found := []workload{}
+	deployments, err := c.kube.AppsV1().Deployments(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing Deployments in namespace %s: %w", a.namespace, err)
+	}
+	for i := range deployments.Items {
+		if ofRelease(&deployments.Items[i]) {
+			found = append(found, deployment(&deployments.Items[i]))
+		}
+	}
+	statefulSets, err := c.kube.AppsV1().StatefulSets(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing StatefulSets in namespace %s: %w", a.namespace, err)
+	}
+	for i := range statefulSets.Items {
+		if ofRelease(&statefulSets.Items[i]) {
+			found = append(found, statefulSet(&statefulSets.Items[i]))
+		}
+	}
+	jobs, err := c.kube.BatchV1().Jobs(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing Jobs in namespace %s: %w", a.namespace, err)
+	}
+	for i := range jobs.Items {
+		if ofRelease(&jobs.Items[i]) {
+			found = append(found, job(&jobs.Items[i]))
+		}
+	}
+	a.workloads = found
+	return nil
+}
+
+// ofRelease is true for what the release's manifest holds. Hooks do not carry
+// the annotation, nor does what controllers make from templates.
+func ofRelease(o metav1.Object) bool {
+	return o.GetAnnotations()[helm.ReleaseAnnotation] == ReleaseName
+}
+
+// missingWorkloads names a workload that the newest revision has made and the
+// cluster no longer holds, or is empty.
+func (c *Controller) missingWorkloads(ctx context.Context, a *attempt) (string, error) {
+	if a.release.Status != helm.StatusDeployed {
+		return "", nil
+	}
+	objects, ok := a.memory.objects[a.release.Revision]
+	if !ok {
+		var err error
+		if objects, err = c.helm.Objects(ctx, a.namespace, ReleaseName, a.release.Revision); err != nil {
+			return "", err
+		}
+		a.memory.objects = map[int][]helm.Object{a.release.Revision: objects}
+	}
+	if err := c.readWorkloads(ctx, a); err != nil {
+		return "", err
+	}
+	// A complete Job may be gone for good: those with a lifetime clean
+	// themselves up. One that is missing before all was ready is not.
+	settled := a.isTrue(v1alpha1.ConditionWorkloadReady)
+	for _, o := range objects {
+		kind := o.APIVersion + " " + o.Kind
+		if !slices.Contains([]string{"apps/v1 Deployment", "apps/v1 StatefulSet", "batch/v1 Job"}, kind) || (o.Kind == "Job" && settled) {
+			continue
+		}
+		if !slices.ContainsFunc(a.workloads, func(w workload) bool { return w.kind == o.Kind && w.name == o.Name }) {
+			return objectName(o.Kind, o.Name), nil
+		}
+	}
+	return "", nil
+}
+
+// runJobAgain deletes a job that has failed for good, so that the release makes
+// it anew, and returns when to look again. Jobs of a release can be run any
+// number of times; that is asked of every chart.
+func (c *Controller) runJobAgain(ctx context.Context, a *attempt, name string) (time.Duration, error) {
+	if hold := a.memory.jobs.wait(name, c.now()); hold > 0 {
+		return hold, nil
+	}
+	delay := a.memory.jobs.tried(name, c.now())
+	if a.memory.jobs.failures == 1 {
+		return delay, nil
+	}
+	err := c.kube.BatchV1().Jobs(a.namespace).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)})
+	if err != nil {
+		return 0, fmt.Errorf("deleting Job %s: %w", name, err)
+	}
+	c.events.Eventf(a.store, nil, corev1.EventTypeWarning, "JobRetried", "RetryJob", "Job %s has failed and is run again.", name)
+	return delay, nil
+}
+
+func deployment(d *appsv1.Deployment) workload {
+	want := ptr.Deref(d.Spec.Replicas, 1)
+	s := d.Status
+	w := workload{
+		kind: "Deployment", name: d.Name, selector: d.Spec.Selector,
+		ready:    s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want,
+		progress: fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want),
+	}
+	for _, condition := range s.Conditions {
+		if condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue {
+			r := failed(condition.Reason, condition.Message, 0)
+			w.broken = &r
+		}
+	}
+	return w
+}
+
+func statefulSet(s *appsv1.StatefulSet) workload {
+	want := ptr.Deref(s.Spec.Replicas, 1)
+	status := s.Status
+	return workload{
+		kind: "StatefulSet", name: s.Name, selector: s.Spec.Selector,
+		ready: status.ObservedGeneration >= s.Generation && status.Replicas == want && status.ReadyReplicas == want &&
+			status.UpdateRevision == status.CurrentRevision,
+		progress: fmt.Sprintf("%d of %d replicas are ready", status.ReadyReplicas, want),
+	}
+}
+
+func job(j *batchv1.Job) workload {
+	w := workload{kind: "Job", name: j.Name, selector: j.Spec.Selector, progress: "it is not complete"}
+	for _, condition := range j.Status.Conditions {
+		if condition.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch condition.Type {
+		case batchv1.JobComplete:
+			w.ready = true
+		case batchv1.JobFailed:
+			r := failed("JobFailed", strings.TrimSuffix(condition.Reason+": "+condition.Message, ": "), 0)
+			w.broken = &r
+		}
+	}
+	return w
+}
