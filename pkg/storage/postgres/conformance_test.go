@@ -26,15 +26,6 @@ type conformanceTest struct {
 	run  func(ctx context.Context, t *testing.T, f *fixture)
 }
 
-// plain adapts the tests that need nothing but a storage.
-func plain(run func(context.Context, *testing.T, storage.Interface)) func(context.Context, *testing.T, *fixture) {
-	return func(ctx context.Context, t *testing.T, f *fixture) { run(ctx, t, f.Storage) }
-}
-
-func plainTB(run func(context.Context, testing.TB, storage.Interface)) func(context.Context, *testing.T, *fixture) {
-	return func(ctx context.Context, t *testing.T, f *fixture) { run(ctx, t, f.Storage) }
-}
-
 // prefixed adapts the tests that exchange the transformer.
 func prefixed(
 	run func(context.Context, *testing.T, storagetesting.InterfaceWithPrefixTransformer),
@@ -43,6 +34,12 @@ func prefixed(
 }
 
 func TestConformance(t *testing.T) {
+	for _, test := range plainTests() {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(context.Background(), t, newFixture(t).Storage)
+		})
+	}
 	for _, test := range conformanceTests() {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,30 +49,65 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-func conformanceTests() []conformanceTest {
-	return append(storeTests(), watchTests()...)
+// plainTest needs nothing but a storage.
+type plainTest struct {
+	name string
+	run  func(context.Context, *testing.T, storage.Interface)
 }
 
-func storeTests() []conformanceTest {
+// plainTests pass on a Storage as well as behind the watch cache.
+func plainTests() []plainTest {
+	return []plainTest{
+		{"CreateWithTTL", storagetesting.RunTestCreateWithTTL},
+		{"CreateWithKeyExist", storagetesting.RunTestCreateWithKeyExist},
+		{"UnconditionalDelete", storagetesting.RunTestUnconditionalDelete},
+		{"ConditionalDelete", storagetesting.RunTestConditionalDelete},
+		{"DeleteWithSuggestion", storagetesting.RunTestDeleteWithSuggestion},
+		{"DeleteWithSuggestionAndConflict", storagetesting.RunTestDeleteWithSuggestionAndConflict},
+		{"DeleteWithConflict", storagetesting.RunTestDeleteWithConflict},
+		{"DeleteWithSuggestionOfDeletedObject", storagetesting.RunTestDeleteWithSuggestionOfDeletedObject},
+		{"ValidateDeletionWithSuggestion", storagetesting.RunTestValidateDeletionWithSuggestion},
+		{"ValidateDeletionWithOnlySuggestionValid", storagetesting.RunTestValidateDeletionWithOnlySuggestionValid},
+		{"PreconditionalDeleteWithSuggestion", storagetesting.RunTestPreconditionalDeleteWithSuggestion},
+		{"PreconditionalDeleteWithOnlySuggestionPass", storagetesting.RunTestPreconditionalDeleteWithOnlySuggestionPass},
+		{"GetListRecursivePrefix", storagetesting.RunTestGetListRecursivePrefix},
+		{"ListPaging", storagetesting.RunTestListPaging},
+		{"NamespaceScopedList", storagetesting.RunTestNamespaceScopedList},
+		{"GuaranteedUpdateWithTTL", storagetesting.RunTestGuaranteedUpdateWithTTL},
+		{"GuaranteedUpdateWithConflict", storagetesting.RunTestGuaranteedUpdateWithConflict},
+		{"GuaranteedUpdateWithSuggestionAndConflict", storagetesting.RunTestGuaranteedUpdateWithSuggestionAndConflict},
+		{"DeleteWithSuggestionAndMissingExpectedTransformOrDecodeError", func(ctx context.Context, t *testing.T, s storage.Interface) {
+			storagetesting.RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError(ctx, t, s)
+		}},
+		{"Watch", storagetesting.RunTestWatch},
+		{"NamespaceScopedWatch", storagetesting.RunTestNamespaceScopedWatch},
+		{"DeleteTriggerWatch", storagetesting.RunTestDeleteTriggerWatch},
+		{"WatchFromNonZero", storagetesting.RunTestWatchFromNonZero},
+		{"DelayedWatchDelivery", storagetesting.RunTestDelayedWatchDelivery},
+		{"WatcherTimeout", storagetesting.RunTestWatcherTimeout},
+		{"WatchDeleteEventObjectHaveLatestRV", storagetesting.RunTestWatchDeleteEventObjectHaveLatestRV},
+		{"WatchInitializationSignal", storagetesting.RunTestWatchInitializationSignal},
+	}
+}
+
+// serialTests must not run beside others: Get reads an object that has one second to
+// live, the others set feature gates, which are global.
+func serialTests() []plainTest {
+	return []plainTest{
+		{"Get", storagetesting.RunTestGet},
+		{"SendInitialEventsBackwardCompatibility", storagetesting.RunSendInitialEventsBackwardCompatibility},
+		{"WatchSemantics", storagetesting.RunWatchSemantics},
+		{"WatchSemanticInitialEventsExtended", storagetesting.RunWatchSemanticInitialEventsExtended},
+		{"WatchListMatchSingle", storagetesting.RunWatchListMatchSingle},
+	}
+}
+
+// conformanceTests look behind the interface.
+func conformanceTests() []conformanceTest {
 	return []conformanceTest{
 		{"Create", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestCreate(ctx, t, f.Storage, f.checkStored)
 		}},
-		{"CreateWithTTL", plain(storagetesting.RunTestCreateWithTTL)},
-		{"CreateWithKeyExist", plain(storagetesting.RunTestCreateWithKeyExist)},
-		{"Get", plain(storagetesting.RunTestGet)},
-		{"UnconditionalDelete", plain(storagetesting.RunTestUnconditionalDelete)},
-		{"ConditionalDelete", plain(storagetesting.RunTestConditionalDelete)},
-		{"DeleteWithSuggestion", plain(storagetesting.RunTestDeleteWithSuggestion)},
-		{"DeleteWithSuggestionAndConflict", plain(storagetesting.RunTestDeleteWithSuggestionAndConflict)},
-		{"DeleteWithConflict", plain(storagetesting.RunTestDeleteWithConflict)},
-		{"DeleteWithSuggestionOfDeletedObject", plain(storagetesting.RunTestDeleteWithSuggestionOfDeletedObject)},
-		{"ValidateDeletionWithSuggestion", plain(storagetesting.RunTestValidateDeletionWithSuggestion)},
-		{"ValidateDeletionWithOnlySuggestionValid", plain(storagetesting.RunTestValidateDeletionWithOnlySuggestionValid)},
-		{"PreconditionalDeleteWithSuggestion", plain(storagetesting.RunTestPreconditionalDeleteWithSuggestion)},
-		{"PreconditionalDeleteWithOnlySuggestionPass", plain(storagetesting.RunTestPreconditionalDeleteWithOnlySuggestionPass)},
-		{"DeleteWithSuggestionAndMissingExpectedTransformOrDecodeError",
-			plainTB(storagetesting.RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError)},
 		{"List", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestList(ctx, t, f.Storage, f.compact, false, nil)
 		}},
@@ -85,7 +117,6 @@ func storeTests() []conformanceTest {
 		{"GetListNonRecursive", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestGetListNonRecursive(ctx, t, f.increaseRevision, f.Storage)
 		}},
-		{"GetListRecursivePrefix", plain(storagetesting.RunTestGetListRecursivePrefix)},
 		{"ListContinuation", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestListContinuation(ctx, t, f.Storage, f.checkCalls)
 		}},
@@ -99,15 +130,10 @@ func storeTests() []conformanceTest {
 			storagetesting.RunTestListInconsistentContinuation(ctx, t, f.Storage, f.compact)
 		}},
 		{"ListResourceVersionMatch", prefixed(storagetesting.RunTestListResourceVersionMatch)},
-		{"ListPaging", plain(storagetesting.RunTestListPaging)},
-		{"NamespaceScopedList", plain(storagetesting.RunTestNamespaceScopedList)},
 		{"GuaranteedUpdate", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestGuaranteedUpdate(ctx, t, f, f.checkStored)
 		}},
-		{"GuaranteedUpdateWithTTL", plain(storagetesting.RunTestGuaranteedUpdateWithTTL)},
 		{"GuaranteedUpdateChecksStoredData", prefixed(storagetesting.RunTestGuaranteedUpdateChecksStoredData)},
-		{"GuaranteedUpdateWithConflict", plain(storagetesting.RunTestGuaranteedUpdateWithConflict)},
-		{"GuaranteedUpdateWithSuggestionAndConflict", plain(storagetesting.RunTestGuaranteedUpdateWithSuggestionAndConflict)},
 		{"TransformationFailure", prefixed(storagetesting.RunTestTransformationFailure)},
 		{"Stats", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestStats(ctx, t, f.Storage, f.resource.Codec, f.transformer, false)
@@ -121,28 +147,10 @@ func storeTests() []conformanceTest {
 		{"CompactRevision", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestCompactRevision(ctx, t, f.Storage, f.increaseRevision, f.compact)
 		}},
-		{"KeySchema", plain(storagetesting.RunTestKeySchema)},
-	}
-}
-
-func noKeys(context.Context) ([]string, error) { return nil, nil }
-
-func watchTests() []conformanceTest {
-	return []conformanceTest{
-		{"Watch", plain(storagetesting.RunTestWatch)},
-		{"ClusterScopedWatch", plain(storagetesting.RunTestClusterScopedWatch)},
-		{"NamespaceScopedWatch", plain(storagetesting.RunTestNamespaceScopedWatch)},
-		{"DeleteTriggerWatch", plain(storagetesting.RunTestDeleteTriggerWatch)},
 		{"WatchFromZero", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestWatchFromZero(ctx, t, f.Storage, f.compact)
 		}},
-		{"WatchFromNonZero", plain(storagetesting.RunTestWatchFromNonZero)},
-		{"DelayedWatchDelivery", plain(storagetesting.RunTestDelayedWatchDelivery)},
 		{"WatchError", prefixed(storagetesting.RunTestWatchError)},
-		{"WatchContextCancel", plain(storagetesting.RunTestWatchContextCancel)},
-		{"WatcherTimeout", plain(storagetesting.RunTestWatcherTimeout)},
-		{"WatchDeleteEventObjectHaveLatestRV", plain(storagetesting.RunTestWatchDeleteEventObjectHaveLatestRV)},
-		{"WatchInitializationSignal", plain(storagetesting.RunTestWatchInitializationSignal)},
 		{"ProgressNotify", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunOptionalTestProgressNotify(ctx, t, f.Storage, f.increaseRevision)
 		}},
@@ -150,20 +158,24 @@ func watchTests() []conformanceTest {
 			// Only the watch cache sends bookmarks that were not asked for.
 			storagetesting.RunTestWatchDispatchBookmarkEvents(ctx, t, f.Storage, false)
 		}},
+		{"KeySchema", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestKeySchema(ctx, t, f.Storage)
+		}},
+		{"ClusterScopedWatch", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestClusterScopedWatch(ctx, t, f.Storage)
+		}},
+		{"WatchContextCancel", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestWatchContextCancel(ctx, t, f.Storage)
+		}},
 		{"WatchErrorIsBlockingFurtherEvents", prefixed(storagetesting.RunWatchErrorIsBlockingFurtherEvents)},
 	}
 }
 
-// TestConformanceWatchList is apart because its tests set feature gates, which are
-// global.
-func TestConformanceWatchList(t *testing.T) {
-	for _, test := range []conformanceTest{
-		{"SendInitialEventsBackwardCompatibility", plain(storagetesting.RunSendInitialEventsBackwardCompatibility)},
-		{"WatchSemantics", plain(storagetesting.RunWatchSemantics)},
-		{"WatchSemanticInitialEventsExtended", plain(storagetesting.RunWatchSemanticInitialEventsExtended)},
-		{"WatchListMatchSingle", plain(storagetesting.RunWatchListMatchSingle)},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(context.Background(), t, newFixture(t)) })
+func noKeys(context.Context) ([]string, error) { return nil, nil }
+
+func TestConformanceSerial(t *testing.T) {
+	for _, test := range serialTests() {
+		t.Run(test.name, func(t *testing.T) { test.run(context.Background(), t, newFixture(t).Storage) })
 	}
 }
 

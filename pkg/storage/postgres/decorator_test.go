@@ -15,7 +15,6 @@ import (
 	"k8s.io/apiserver/pkg/apis/example"
 	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/feature"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 
@@ -25,12 +24,19 @@ import (
 // newCached returns pods behind the watch cache, as the API server has them.
 func newCached(t *testing.T, f *fixture) (storage.Interface, factory.DestroyFunc) {
 	t.Helper()
+	return newCachedWithKeys(t, f, storage.NamespaceKeyFunc)
+}
+
+func newCachedWithKeys(
+	t *testing.T, f *fixture, key func(prefix string, obj runtime.Object) (string, error),
+) (storage.Interface, factory.DestroyFunc) {
+	t.Helper()
 	config := storagebackend.NewDefaultConfig("", apitesting.TestCodec(codecs, examplev1.SchemeGroupVersion))
 	config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
 	s, destroy, err := f.db.Decorator()(
 		config.ForResource(schema.GroupResource{Resource: "pods"}),
 		"/pods/",
-		func(obj runtime.Object) (string, error) { return storage.NamespaceKeyFunc("/pods/", obj) },
+		func(obj runtime.Object) (string, error) { return key("/pods/", obj) },
 		f.resource.NewFunc, f.resource.NewListFunc,
 		podAttributes, nil, nil)
 	if err != nil {
@@ -55,7 +61,7 @@ func podAttributes(obj runtime.Object) (labels.Set, fields.Set, error) {
 // TestCachedListIsConsistent writes through one replica and lists through the cache of
 // another, which must not answer before it has caught up.
 func TestCachedListIsConsistent(t *testing.T) {
-	enableWatchProgress(t)
+	t.Parallel()
 	dsn := postgrestest.New(t)
 	writer := newFixtureAt(t, dsn, withTransformer(nil))
 	reader := newFixtureAt(t, dsn, withTransformer(nil))
@@ -75,6 +81,7 @@ func TestCachedListIsConsistent(t *testing.T) {
 }
 
 func TestCachedExactList(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, withTransformer(nil))
 	first := createPod(t, f.Storage, "first")
 	createPod(t, f.Storage, "second")
@@ -94,10 +101,4 @@ func TestDestroyTwiceKeepsDatabase(t *testing.T) {
 	destroy()
 	destroy()
 	createPod(t, f.Storage, "after")
-}
-
-func enableWatchProgress(t *testing.T) {
-	original := feature.DefaultFeatureSupportChecker
-	t.Cleanup(func() { feature.DefaultFeatureSupportChecker = original })
-	EnableWatchProgress()
 }

@@ -23,7 +23,10 @@ import (
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+func TestMain(m *testing.M) {
+	EnableWatchProgress()
+	os.Exit(postgrestest.Main(m))
+}
 
 var (
 	scheme = runtime.NewScheme()
