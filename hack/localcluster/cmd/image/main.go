@@ -73,7 +73,7 @@ func run() error {
 		return err
 	}
 	cache := image.LayerCache{Folder: o.cache, Compression: image.Compression(o.compression), ModTime: mtime}
-	built, err := image.Build(image.Spec{Tag: o.tag, Layers: o.layers, Config: o.config, Architecture: o.architecture}, cache)
+	built, err := image.Build(image.Spec{Layers: o.layers, Config: o.config, Architecture: o.architecture}, cache)
 	if err != nil {
 		return err
 	}

@@ -61,10 +61,18 @@ func TestStateSurvivesWriting(t *testing.T) {
 	}
 }
 
-func TestStopWithoutClusterDoesNothing(t *testing.T) {
+func TestOneStartOrStopAtATime(t *testing.T) {
 	t.Parallel()
+	unlock, err := lock()
+	if err != nil {
+		t.Skip(err) // A cluster is being started.
+	}
+	if err := Stop(t.TempDir(), nil); err == nil {
+		t.Error("stopped while locked")
+	}
+	unlock()
 	if err := Stop(t.TempDir(), nil); err != nil {
-		t.Error(err)
+		t.Errorf("stopping what does not run: %v", err)
 	}
 }
 

@@ -34,9 +34,9 @@ func (c Config) packImages() ([]string, error) {
 	var archives []string
 	for program, tag := range map[string]string{"pause": pauseImage, "coredns": coreDNSImage} {
 		built, err := image.Build(image.Spec{
-			Tag: tag, Architecture: runtime.GOARCH,
-			Layers: []image.Source{image.Tree{Source: filepath.Join(c.Bin, program), Target: "/" + program}},
-			Config: v1.Config{User: "65535:65535", Entrypoint: []string{"/" + program}, WorkingDir: "/"},
+			Architecture: runtime.GOARCH,
+			Layers:       []image.Source{image.Tree{Source: filepath.Join(c.Bin, program), Target: "/" + program}},
+			Config:       v1.Config{User: "65535:65535", Entrypoint: []string{"/" + program}, WorkingDir: "/"},
 		}, cache)
 		if err != nil {
 			return nil, fmt.Errorf("packing %s: %w", tag, err)

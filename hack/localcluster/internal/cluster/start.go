@@ -25,25 +25,37 @@ type Phase func(name string, took time.Duration)
 // A cluster that could not be started completely stays for inspection: another
 // Start goes on with it, Stop removes it.
 func Start(ctx context.Context, want Config, phase Phase) (config Config, alreadyRunning bool, err error) {
+	unlock, err := lock()
+	if err != nil {
+		return Config{}, false, err
+	}
+	defer unlock()
 	current, err := loadState(want.Output)
+	if err == nil && current.outlived() {
+		if err = current.stop(phase); err == nil {
+			err = ErrNotRunning
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNotRunning):
 		current, err = prepare(want)
 	case err == nil:
 		err = current.reusable(want)
-		if bootID, bootErr := process.BootID(); err == nil && (bootErr != nil || bootID != current.BootID) {
-			// The machine was restarted, and took everything but the files.
-			if err = errors.Join(bootErr, Stop(want.Output, phase)); err == nil {
-				current, err = prepare(want)
-			}
-		} else if err == nil && healthy(ctx, want.Output) {
-			return current.Config, true, nil
-		}
 	}
 	if err != nil {
 		return Config{}, false, err
 	}
+	if healthy(ctx, want.Output) {
+		return current.Config, true, nil
+	}
 	return current.Config, false, current.start(ctx, phase)
+}
+
+// outlived reports whether the machine was restarted since the cluster was: then
+// nothing is left of it but files.
+func (s state) outlived() bool {
+	bootID, err := process.BootID()
+	return err == nil && bootID != s.BootID
 }
 
 func healthy(ctx context.Context, output string) bool {
@@ -63,7 +75,7 @@ func prepare(want Config) (state, error) {
 	if err := want.checkHost(); err != nil {
 		return state{}, err
 	}
-	if err := want.removeFiles(append(readable, data...)); err != nil {
+	if err := want.removeFiles(slices.Concat(readable, data)); err != nil {
 		return state{}, err
 	}
 	if err := errors.Join(os.MkdirAll(want.Output, 0o755), os.MkdirAll(RunDir, 0o711)); err != nil {

@@ -27,6 +27,11 @@ var (
 // control groups and kernel settings. It works for a cluster that was started
 // in part, or crashed, and does nothing when there is none.
 func Stop(output string, phase Phase) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	current, err := loadState(output)
 	if errors.Is(err, ErrNotRunning) {
 		return nil
@@ -34,7 +39,11 @@ func Stop(output string, phase Phase) error {
 	if err != nil {
 		return err
 	}
-	group, err := current.group()
+	return current.stop(phase)
+}
+
+func (s state) stop(phase Phase) error {
+	group, err := s.group()
 	if err != nil {
 		return err
 	}
@@ -43,15 +52,15 @@ func Stop(output string, phase Phase) error {
 		name string
 		do   func() error
 	}{
-		{"programs", func() error { return current.stopPrograms() }},
+		{"programs", func() error { return s.stopPrograms() }},
 		{"containers", func() error { return group.Remove(20 * time.Second) }},
-		{"mounts", func() error { return unmountBelow(current.Output, RunDir) }},
+		{"mounts", func() error { return unmountBelow(s.Output, RunDir) }},
 		{"network", func() error {
-			return errors.Join(network.RemoveBridge(), network.RemoveChains(current.Chains), network.RemoveTables(current.Tables))
+			return errors.Join(network.RemoveBridge(), network.RemoveChains(s.Chains), network.RemoveTables(s.Tables))
 		}},
-		{"kernel settings", func() error { return network.RestoreSettings(current.Settings) }},
+		{"kernel settings", func() error { return network.RestoreSettings(s.Settings) }},
 		{"files", func() error {
-			return errors.Join(current.removeUnasked(), current.removeFiles(data), os.RemoveAll(current.Kubeconfig))
+			return errors.Join(s.removeUnasked(), s.removeFiles(data), os.RemoveAll(s.Kubeconfig))
 		}},
 	} {
 		began := time.Now()

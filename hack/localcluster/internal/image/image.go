@@ -22,8 +22,6 @@ import (
 
 // Spec describes an image.
 type Spec struct {
-	// Tag is the image's full name, such as platform.dev/pause:1.
-	Tag string
 	// Layers from the bottom up.
 	Layers []Source
 	// Config is what containers of the image start with.
@@ -60,8 +58,9 @@ func Build(spec Spec, cache LayerCache) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// WriteArchive writes image under tag as an OCI archive, replacing the file only
-// when all of it is there.
+// WriteArchive writes image under tag, its full name such as
+// platform.dev/pause:1, as an OCI archive. It replaces the file only when all of
+// it is there.
 func WriteArchive(file, tag string, image v1.Image, mtime time.Time) error {
 	reference, err := name.NewTag(tag, name.StrictValidation)
 	if err != nil {

@@ -72,8 +72,7 @@ func (c LayerCache) Layer(source Source) (v1.Layer, error) {
 	}
 	name := filepath.Join(c.Folder, diffID.Hex+".tar."+string(c.Compression))
 	if _, err := os.Stat(name); os.IsNotExist(err) {
-		err = c.pack(source, name)
-		if err != nil {
+		if err := c.pack(source, name); err != nil {
 			return nil, err
 		}
 	}
@@ -107,7 +106,7 @@ func (c LayerCache) writeTar(source Source, w io.Writer) error {
 
 // pack writes the compressed layer under a temporary name first, so that an
 // interrupted run leaves no half layer that a later one would take for whole.
-func (c LayerCache) pack(source Source, name string) (err error) {
+func (c LayerCache) pack(source Source, name string) error {
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Bridge is the network interface that pods are attached to.
@@ -20,7 +21,7 @@ const Bridge = "localcluster0"
 // no error when they exist.
 func CreateBridge(pods, services netip.Prefix) error {
 	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: Bridge}}
-	if err := netlink.LinkAdd(link); err != nil && !errors.Is(err, errExist) {
+	if err := netlink.LinkAdd(link); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("creating bridge %s: %w", Bridge, err)
 	}
 	bridge, err := netlink.LinkByName(Bridge)
@@ -58,7 +59,7 @@ func RemoveBridge() error {
 	for _, link := range links {
 		if link.Attrs().MasterIndex == bridge.Attrs().Index {
 			// It goes by itself when the pod's network namespace does, so it may be gone.
-			if err := netlink.LinkDel(link); err != nil && !errors.Is(err, errNoDevice) {
+			if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 				errs = append(errs, fmt.Errorf("removing %s: %w", link.Attrs().Name, err))
 			}
 		}
