@@ -98,17 +98,24 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 	}, nil
 }
 
-// addHealth makes readyz, and not livez, depend on the database: restarting this
-// process does not bring a database back, and would lose the watch cache that
-// still answers reads.
+// addHealth makes readyz, and not livez, depend on what the server needs from
+// others: restarting this process brings neither back, and would lose the watch
+// cache that still answers reads.
 func (c CompletedConfig) addHealth(server *genericapiserver.GenericAPIServer) error {
-	ping := healthz.NamedCheck("postgres", func(r *http.Request) error {
+	database := healthz.NamedCheck("postgres", func(r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
 		defer cancel()
 		return c.extraConfig.Database.Ping(ctx)
 	})
-	if err := server.AddReadyzChecks(ping); err != nil {
-		return fmt.Errorf("adding the readiness check of the database: %w", err)
+	// Until it is read, whoever is forwarded here counts as anonymous.
+	frontProxy := healthz.NamedCheck("front-proxy-ca", func(*http.Request) error {
+		if config := c.genericConfig.Authentication.RequestHeaderConfig; config != nil && len(config.CAContentProvider.CurrentCABundleContent()) == 0 {
+			return errors.New("the certificate authority of the forwarding API server has not been read yet")
+		}
+		return nil
+	})
+	if err := server.AddReadyzChecks(database, frontProxy); err != nil {
+		return fmt.Errorf("adding the readiness checks: %w", err)
 	}
 	// The library fills this hook and leaves it to the server to run it.
 	return server.AddPostStartHook("storage-readiness", server.StorageReadinessHook.Hook)

@@ -68,14 +68,13 @@ func TestWatchSendsBookmarks(t *testing.T) {
 	if revision(t, bookmark.ResourceVersion) < revision(t, created.ResourceVersion) {
 		t.Errorf("the bookmark is at %s, before %s", bookmark.ResourceVersion, created.ResourceVersion)
 	}
-	select {
-	case event, open := <-watcher.ResultChan():
-		if open {
-			t.Errorf("got %s after the bookmark, want the end of the watch", event.Type)
+	eventually(t, "the watch to end at its timeout", func(context.Context) (bool, error) {
+		event, open := <-watcher.ResultChan()
+		if open && event.Type != watch.Bookmark {
+			return false, fmt.Errorf("got %s of %v", event.Type, event.Object)
 		}
-	case <-time.After(patience):
-		t.Error("the watch went on after its timeout")
-	}
+		return !open, nil
+	})
 }
 
 func TestWatchStreamsTheList(t *testing.T) {

@@ -113,7 +113,7 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 	}
 	c.programs = append(c.programs, server)
 	return server.waitFor(ctx, func(ctx context.Context) error {
-		return ready(ctx, &rest.Config{Host: c.url, TLSClientConfig: rest.TLSClientConfig{CAData: c.serving.pem}})
+		return answers(ctx, &rest.Config{Host: c.url, TLSClientConfig: rest.TLSClientConfig{CAData: c.serving.pem}}, "/readyz")
 	})
 }
 
@@ -133,14 +133,14 @@ func (c *controlPlane) user(name string, groups ...string) (*rest.Config, error)
 	}, nil
 }
 
-// ready asks a server's readyz.
-func ready(ctx context.Context, config *rest.Config) error {
+// answers makes one request and fails unless it succeeds.
+func answers(ctx context.Context, config *rest.Config, path string) error {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+path, nil)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func ready(ctx context.Context, config *rest.Config) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("readyz answers %s", response.Status)
+		return fmt.Errorf("%s answers %s", path, response.Status)
 	}
 	return nil
 }

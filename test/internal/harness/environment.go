@@ -137,6 +137,9 @@ func (e *Environment) route(ctx context.Context, core kubernetes.Interface, port
 // Server is the server that the cluster forwards to.
 func (e *Environment) Server() *Server { return e.server }
 
+// Database is the connection string that the server was given.
+func (e *Environment) Database() string { return e.database }
+
 // writeIdentity writes a kubeconfig of the chart's ServiceAccount.
 func (e *Environment) writeIdentity(ctx context.Context, path string) error {
 	core, err := kubernetes.NewForConfig(e.Admin())

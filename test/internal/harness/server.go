@@ -53,7 +53,13 @@ func (e *Environment) startServer(ctx context.Context, name, dsn string, port in
 		name:    serviceName + "." + systemNamespace + ".svc",
 		ca:      e.serving.pem,
 	}
-	if err := server.waitFor(ctx, func(ctx context.Context) error { return ready(ctx, server.As(&rest.Config{})) }); err != nil {
+	// Client certificates are no part of readiness: in a cluster none are used here.
+	if err := server.waitFor(ctx, func(ctx context.Context) error {
+		if err := answers(ctx, server.As(&rest.Config{}), "/readyz"); err != nil {
+			return err
+		}
+		return answers(ctx, server.As(e.Admin()), "/version")
+	}); err != nil {
 		server.Kill()
 		return nil, err
 	}
