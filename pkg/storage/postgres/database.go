@@ -57,11 +57,10 @@ func Open(ctx context.Context, config Config) (*Database, error) {
 }
 
 func (d *Database) start(ctx context.Context) error {
-	var schema string
-	if err := d.pool.QueryRow(ctx, "select current_schema()").Scan(&schema); err != nil {
+	// A channel belongs to the whole database, its name is limited to 63 bytes.
+	if err := d.pool.QueryRow(ctx, "select 'storage_' || md5(current_schema())").Scan(&d.channel); err != nil {
 		return err
 	}
-	d.channel = "storage_" + schema
 	at, err := d.revision(ctx)
 	if err != nil {
 		return err

@@ -36,22 +36,21 @@ func unavailable(err error) error {
 	return status
 }
 
-// cause leaves user and host out of what a client gets to read.
+// cause leaves user, host and SQL out of what a client gets to read.
 func cause(err error) string {
-	var connectErr *pgconn.ConnectError
 	var pgErr *pgconn.PgError
 	var netErr *net.OpError
 	switch {
-	case errors.As(err, &pgErr):
+	case errors.As(err, &pgErr) && isUnavailableCode(pgErr.Code):
 		return pgErr.Message
 	case errors.As(err, &netErr):
 		return netErr.Err.Error()
-	case errors.As(err, &connectErr):
+	case errors.Is(err, errClosed):
+		return errClosed.Error()
+	case errors.As(err, new(*pgconn.ConnectError)):
 		return "cannot connect"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "connection lost"
 	default:
-		return err.Error()
+		return "connection lost"
 	}
 }
 
@@ -78,18 +77,22 @@ func translate(ctx context.Context, doing, key string, err error) error {
 
 // isUnavailable reports whether trying again later may help.
 func isUnavailable(err error) bool {
-	if errors.Is(err, errClosed) {
-		return true
-	}
 	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		return strings.HasPrefix(pgErr.Code, "08") || // connection exception
-			strings.HasPrefix(pgErr.Code, "53") || // insufficient resources
-			strings.HasPrefix(pgErr.Code, "57P") || // shutdown, start-up
-			pgErr.Code == codeReadOnly ||
-			pgErr.Code == codeLockNotAvailable || pgErr.Code == codeWrongState
+	switch {
+	case errors.Is(err, errClosed), errors.As(err, new(*pgconn.ConnectError)):
+		return true
+	case errors.As(err, &pgErr):
+		return isUnavailableCode(pgErr.Code)
+	default:
+		return isConnectionLoss(err)
 	}
-	return isConnectionLoss(err)
+}
+
+func isUnavailableCode(code string) bool {
+	return strings.HasPrefix(code, "08") || // connection exception
+		strings.HasPrefix(code, "53") || // insufficient resources
+		strings.HasPrefix(code, "57P") || // shutdown, start-up
+		code == codeLockNotAvailable || code == codeReadOnly || code == codeWrongState
 }
 
 // isConnectionLoss reports whether err tells nothing about what the server did.
@@ -99,12 +102,9 @@ func isConnectionLoss(err error) bool {
 		// The server says goodbye: it may have committed just before.
 		return pgErr.Severity == "FATAL" || pgErr.Severity == "PANIC"
 	}
-	var connectErr *pgconn.ConnectError
-	var netErr net.Error
-	return errors.As(err, &connectErr) || errors.As(err, &netErr) ||
+	return errors.As(err, new(*pgconn.ConnectError)) || errors.As(err, new(net.Error)) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		strings.Contains(err.Error(), "conn closed")
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 func hasCode(err error, codes ...string) bool {

@@ -18,27 +18,42 @@ const (
 // does so; of several the first wins, the others find the key gone.
 func (d *Database) expire(ctx context.Context) {
 	every(ctx, expiryInterval, "expiry", func(ctx context.Context) error {
-		rows, err := d.pool.Query(ctx, expiredQuery, expiryBatch)
-		if err != nil {
-			return fmt.Errorf("finding expired keys: %w", err)
-		}
-		expired, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*write, error) {
-			w := &write{kind: deleted, actor: expiryActor}
-			err := row.Scan(&w.key, &w.expect)
-			return w, err
-		})
-		if err != nil {
-			return fmt.Errorf("finding expired keys: %w", err)
-		}
-		pending := make([]<-chan outcome, 0, len(expired))
-		for _, w := range expired {
-			pending = append(pending, d.writes.submit(ctx, w))
-		}
-		for i, result := range pending {
-			if r := <-result; r.err != nil {
-				return fmt.Errorf("deleting expired key %q: %w", expired[i].key, r.err)
+		for more := true; more; {
+			expired, err := d.expired(ctx)
+			if err != nil {
+				return fmt.Errorf("finding expired keys: %w", err)
 			}
+			if err := d.deleteExpired(ctx, expired); err != nil {
+				return err
+			}
+			more = len(expired) == expiryBatch
 		}
 		return nil
 	})
+}
+
+// expired returns writes that would delete the keys longest expired.
+func (d *Database) expired(ctx context.Context) ([]*write, error) {
+	rows, err := d.pool.Query(ctx, expiredQuery, expiryBatch)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*write, error) {
+		w := &write{kind: deleted, actor: expiryActor}
+		err := row.Scan(&w.key, &w.expect)
+		return w, err
+	})
+}
+
+func (d *Database) deleteExpired(ctx context.Context, expired []*write) error {
+	pending := make([]<-chan outcome, len(expired))
+	for i, w := range expired {
+		pending[i] = d.writes.submit(ctx, w)
+	}
+	for i, result := range pending {
+		if r := <-result; r.err != nil {
+			return fmt.Errorf("deleting expired key %q: %w", expired[i].key, r.err)
+		}
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 	"reflect"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,9 +16,13 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 )
 
-// maxPage bounds what one query reads. A page starts with the limit of the request and
-// doubles while a selector drops objects.
-const maxPage = 10000
+const (
+	// maxPage bounds the pages of a list with a limit. The first has the size of the
+	// limit, the next ones double while a selector drops objects.
+	maxPage = 10000
+	// unlimited is a page that holds everything, with room to ask for one more.
+	unlimited = math.MaxInt64 - 1
+)
 
 // listing is one GetList under way.
 type listing struct {
@@ -74,7 +79,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOpti
 // read fills the list page by page, all pages at the same revision.
 func (l *listing) read(ctx context.Context) error {
 	limit := l.opts.Predicate.Limit
-	size := int64(maxPage)
+	size := int64(unlimited)
 	if limit > 0 {
 		size = min(limit, maxPage)
 	}

@@ -183,41 +183,33 @@ func (w *watcher) readLog(upTo int64) error {
 
 // sendInitial delivers the current state as if it was just created.
 func (w *watcher) sendInitial() error {
-	var pinned int64
-	for keys, more := w.keys, true; more; {
-		p, err := w.storage.db.list(w.ctx, keys, pinned, maxPage, false)
+	state, err := w.storage.db.list(w.ctx, w.keys, 0, unlimited, false)
+	if err != nil {
+		return translate(w.ctx, "reading the initial state", w.key, err)
+	}
+	if w.cursor > state.at.rev {
+		return storage.NewTooLargeResourceVersionError(uint64(w.cursor), uint64(state.at.rev),
+			int(wait.Jitter(time.Second, 3).Seconds()))
+	}
+	for i := range state.records {
+		r := &state.records[i]
+		obj, err := w.storage.decode(w.ctx, r.key, r.value, r.rev)
 		if err != nil {
-			return translate(w.ctx, "reading the initial state", w.key, err)
+			return err
 		}
-		if pinned == 0 {
-			if pinned = p.at.rev; w.cursor > pinned {
-				return storage.NewTooLargeResourceVersionError(uint64(w.cursor), uint64(pinned),
-					int(wait.Jitter(time.Second, 3).Seconds()))
-			}
-		} else if pinned < p.at.compact {
-			return apierrors.NewResourceExpired(watchExpired)
+		r.value = nil // a slow client need not hold all of it
+		if !w.matches(obj) {
+			continue
 		}
-		for _, r := range p.records {
-			obj, err := w.storage.decode(w.ctx, r.key, r.value, r.rev)
-			if err != nil {
-				return err
-			}
-			if !w.matches(obj) {
-				continue
-			}
-			if err := w.send(watch.Event{Type: watch.Added, Object: obj}); err != nil {
-				return err
-			}
-		}
-		if more = len(p.records) == maxPage; more {
-			keys = keys.startAt(p.records[maxPage-1].key + "\x00")
+		if err := w.send(watch.Event{Type: watch.Added, Object: obj}); err != nil {
+			return err
 		}
 	}
-	w.cursor = pinned
+	w.cursor = state.at.rev
 	if !w.bookmark {
 		return nil
 	}
-	obj, err := w.newBookmark(pinned)
+	obj, err := w.newBookmark(w.cursor)
 	if err != nil {
 		return err
 	}
