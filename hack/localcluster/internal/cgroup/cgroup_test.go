@@ -38,8 +38,11 @@ func TestRemoveEndsEveryProcess(t *testing.T) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = command.Wait() // It is killed, and says so.
+	}()
 	if err := group.AddDaemon(command.Process.Pid); err != nil {
 		t.Fatal(err)
 	}

@@ -68,25 +68,26 @@ func (c Config) snapshotter() (string, error) {
 	return "overlayfs", nil
 }
 
-// writeFiles puts the programs' configuration into place.
+// writeFiles puts the programs' configuration into place, addons.yaml last: when
+// it is there, all are.
 func (c Config) writeFiles() error {
-	for source, target := range map[string]string{
-		"containerd.toml":   c.path("config", "containerd.toml"),
-		"cni.conflist":      c.path("config", "cni", "10-localcluster.conflist"),
-		"kubelet.yaml":      c.path("config", "kubelet.yaml"),
-		"kube-proxy.yaml":   c.path("config", "kube-proxy.yaml"),
-		"audit-policy.yaml": c.path("config", "audit-policy.yaml"),
-		"resolv.conf":       c.path("config", "resolv.conf"),
-		"addons.yaml":       c.addonsFile(),
+	for _, file := range []struct{ source, target string }{
+		{"containerd.toml", c.path("config", "containerd.toml")},
+		{"cni.conflist", c.path("config", "cni", "10-localcluster.conflist")},
+		{"kubelet.yaml", c.path("config", "kubelet.yaml")},
+		{"kube-proxy.yaml", c.path("config", "kube-proxy.yaml")},
+		{"audit-policy.yaml", c.path("config", "audit-policy.yaml")},
+		{"resolv.conf", c.path("config", "resolv.conf")},
+		{"addons.yaml", c.addonsFile()},
 	} {
-		content, err := c.render(source)
+		content, err := c.render(file.source)
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(file.target), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(target, content, 0o600); err != nil {
+		if err := os.WriteFile(file.target, content, 0o600); err != nil {
 			return err
 		}
 	}

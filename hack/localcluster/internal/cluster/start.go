@@ -158,7 +158,10 @@ func (c Config) writeOnce() error {
 	if _, err := os.Stat(c.addonsFile()); err == nil {
 		return nil
 	}
-	return errors.Join(c.writeCredentials(), c.writeFiles())
+	if err := c.writeCredentials(); err != nil {
+		return err
+	}
+	return c.writeFiles()
 }
 
 // starter is one run of start.

@@ -141,11 +141,20 @@ type packedLayer struct {
 	mediaType      types.MediaType
 }
 
-func (l packedLayer) Digest() (v1.Hash, error)            { return l.digest, nil }
-func (l packedLayer) DiffID() (v1.Hash, error)            { return l.diffID, nil }
-func (l packedLayer) Size() (int64, error)                { return l.size, nil }
+// Digest implements partial.CompressedLayer.
+func (l packedLayer) Digest() (v1.Hash, error) { return l.digest, nil }
+
+// DiffID saves package partial from uncompressing the layer to find it out.
+func (l packedLayer) DiffID() (v1.Hash, error) { return l.diffID, nil }
+
+// Size implements partial.CompressedLayer.
+func (l packedLayer) Size() (int64, error) { return l.size, nil }
+
+// MediaType implements partial.CompressedLayer.
 func (l packedLayer) MediaType() (types.MediaType, error) { return l.mediaType, nil }
-func (l packedLayer) Compressed() (io.ReadCloser, error)  { return os.Open(l.file) }
+
+// Compressed implements partial.CompressedLayer.
+func (l packedLayer) Compressed() (io.ReadCloser, error) { return os.Open(l.file) }
 
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.Sorted(maps.Keys(m))

@@ -105,7 +105,7 @@ func (r *Router) endpoint(host, path string) (netip.AddrPort, error) {
 	}
 	service, err := r.services.Services(to.namespace).Get(to.backend.Name)
 	if apierrors.IsNotFound(err) {
-		return netip.AddrPort{}, fmt.Errorf("Service %s/%s does not exist", to.namespace, to.backend.Name)
+		return netip.AddrPort{}, fmt.Errorf("no Service %s/%s", to.namespace, to.backend.Name)
 	}
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -137,7 +137,7 @@ func portName(service *corev1.Service, want networkingv1.ServiceBackendPort) (st
 	if name == "" {
 		name = strconv.Itoa(int(want.Number))
 	}
-	return "", fmt.Errorf("Service %s/%s has no port %s", service.Namespace, service.Name, name)
+	return "", fmt.Errorf("no port %s in Service %s/%s", name, service.Namespace, service.Name)
 }
 
 func readyEndpoints(slices []*discoveryv1.EndpointSlice, port string) []netip.AddrPort {

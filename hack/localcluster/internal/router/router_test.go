@@ -46,7 +46,7 @@ func TestServeHTTP(t *testing.T) {
 		{"ready", "ready.localhost:8080", 200, "host=ready.localhost:8080 for=127.0.0.1 proto=http forwarded-host=ready.localhost:8080 path=/a b"},
 		{"no ready endpoint", "starting.localhost:8080", 503, "starting.localhost is not ready"},
 		{"endpoint does not answer", "gone.localhost:8080", 502, "gone.localhost:8080 does not answer"},
-		{"no service", "no-service.localhost", 503, "shop/no-service does not exist"},
+		{"no service", "no-service.localhost", 503, "no Service shop/no-service"},
 		{"unknown host is named", "unknown.localhost:8080", 404, `"unknown.localhost"`},
 	}
 	for _, test := range tests {
