@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -28,7 +30,30 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := passwordInLog(env.Server()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// passwordInLog returns an error if a server has shown the database's password,
+// or nothing at all.
+func passwordInLog(server *harness.Server) error {
+	log, err := server.Log()
+	if err != nil {
+		return err
+	}
+	if len(log) == 0 {
+		return errors.New("the server's log is empty")
+	}
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(password)) {
+			return fmt.Errorf("the server's log shows the database's password: %s", line)
+		}
+	}
+	return nil
 }
 
 // scope is the testing.TB of what outlives the single test. Only the methods

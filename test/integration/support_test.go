@@ -73,8 +73,13 @@ func newNamespace(t testing.TB) string {
 // plans small and large, and a schema that allows the value "theme".
 func newEngine(t testing.TB) *v1alpha1.Engine {
 	t.Helper()
+	return createEngine(t, platformClient(t, env.Admin()))
+}
+
+func createEngine(t testing.TB, client typed.PlatformV1alpha1Interface) *v1alpha1.Engine {
+	t.Helper()
 	builtin := "fixture"
-	engine, err := platformClient(t, env.Admin()).Engines().Create(t.Context(), &v1alpha1.Engine{
+	engine, err := client.Engines().Create(t.Context(), &v1alpha1.Engine{
 		ObjectMeta: metav1.ObjectMeta{Name: "engine-" + rand.String(8)},
 		Spec: v1alpha1.EngineSpec{
 			DisplayName:    "Fixture",
