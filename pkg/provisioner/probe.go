@@ -2,9 +2,12 @@ package provisioner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -150,12 +153,26 @@ func (p *probes) check(ctx context.Context, t target, check v1alpha1.StorefrontC
 	request.Header.Set("User-Agent", FieldManager)
 	response, err := p.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("GET %s: %w", check.Path, err)
+		return fmt.Errorf("GET %s: %w", check.Path, withoutAddresses(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, probeBody))
 	if err != nil {
-		return fmt.Errorf("GET %s: %w", check.Path, err)
+		return fmt.Errorf("GET %s: %w", check.Path, withoutAddresses(err))
 	}
 	return engine.CheckAnswer(check, response.StatusCode, body)
+}
+
+// withoutAddresses leaves out what differs from one attempt to the next, such as
+// the local port: the same failure is to have the same message.
+func withoutAddresses(err error) error {
+	var operation *net.OpError
+	if errors.As(err, &operation) {
+		return fmt.Errorf("%s: %w", operation.Op, operation.Err)
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err
+	}
+	return err
 }

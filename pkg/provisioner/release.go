@@ -81,7 +81,7 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt, request helm.
 			// deletes it may do so again.
 			pace, goal = &a.memory.repair, missing
 		default:
-			return a.releaseDone(), nil
+			return a.releaseDone(request.Chart), nil
 		}
 		action = actionUpgrade
 	}
@@ -115,8 +115,7 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt, request helm.
 	} else {
 		*pace = retry{}
 	}
-	a.store.Status.Release.Chart, a.store.Status.Release.ChartVersion = request.Chart.Name, request.Chart.Version
-	return a.releaseDone(), nil
+	return a.releaseDone(request.Chart), nil
 }
 
 // readRelease reads the newest revision. One whose action did not end is
@@ -152,10 +151,11 @@ func carries(release *helm.Release, labels map[string]string) bool {
 	return true
 }
 
-// releaseDone notes the revision that is deployed.
-func (a *attempt) releaseDone() result {
+// releaseDone notes the revision that is deployed, and the chart it carries.
+func (a *attempt) releaseDone(chart *helm.Chart) result {
 	status := a.releaseStatus()
 	status.Revision = int64(a.release.Revision)
+	status.Chart, status.ChartVersion = chart.Name, chart.Version
 	a.store.Status.Version = a.store.Spec.Version
 	return done("ReleaseDeployed", fmt.Sprintf("Release %s revision %d is deployed.", ReleaseName, a.release.Revision))
 }
