@@ -75,7 +75,7 @@ func (y *tally) count(ctx context.Context, s storage.Interface, name string, tot
 			y.acknowledged++
 			total.Add(1)
 		case apierrors.IsServiceUnavailable(err): // refused
-			time.Sleep(10 * time.Millisecond)
+			sleep(ctx, 10*time.Millisecond)
 		default:
 			y.unknown++
 		}

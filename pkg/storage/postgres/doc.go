@@ -6,15 +6,15 @@
 //
 // # Layers
 //
-// From the bottom up, each file uses only what is above it in this list:
+// From the bottom up, each layer uses only those before it:
 //
 //   - migrations, queries: the schema and every SQL statement
-//   - database, migrate, errors: sessions, start-up, translation of errors
-//   - log, read, history, compact: reading the tables
-//   - hub: the recent changes in memory, in order, kept up to date by the follower
-//   - write, committer, doubt: group commit of conditional writes
-//   - expiry, maintenance: periodic work
-//   - storage, get, create, update, delete, list, watch, stats: storage.Interface
+//   - config, database, migrate, errors: sessions, start-up, translation of errors
+//   - log, read, history: reading the tables
+//   - hub, follow: the recent changes in memory, in order, kept up to date
+//   - committer, write, doubt: group commit of conditional writes
+//   - compact, expiry: periodic work
+//   - storage, get, create, state, update, delete, list, watch, stats: storage.Interface
 //   - corrupt, decorator: wiring above storage.Interface
 //
 // # Guarantees

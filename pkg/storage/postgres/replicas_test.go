@@ -39,6 +39,24 @@ func TestReplicaSeesWritesInOrder(t *testing.T) {
 	}
 }
 
+// TestReplicaIsNotified tells notification from polling, which would take a second for
+// each write.
+func TestReplicaIsNotified(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	a, b := newFixtureAt(t, dsn), newFixtureAt(t, dsn)
+	w := watchPods(t, b.Storage, createPod(t, a.Storage, "start").ResourceVersion)
+	const writes = 12
+	start := time.Now()
+	for i := range writes {
+		createPod(t, a.Storage, fmt.Sprintf("pod-%d", i))
+		nextPod(t, w, watch.Added)
+	}
+	if took := time.Since(start); took > writes*pollInterval/2 {
+		t.Errorf("%d writes took %v to arrive", writes, took)
+	}
+}
+
 func TestReplicaReadsItsWritesElsewhere(t *testing.T) {
 	t.Parallel()
 	dsn := postgrestest.New(t)

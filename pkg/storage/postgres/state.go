@@ -69,16 +69,16 @@ func (s *Storage) unreadable(ctx context.Context, key string, like runtime.Objec
 	if found == nil {
 		return nil, storage.NewKeyNotFoundError(key, 0)
 	}
-	st := &state{rev: found.rev, fresh: true}
-	data, _, err := s.open(ctx, key, found.value)
-	if err != nil {
-		return st, nil //nolint:nilerror // the error is what was expected
+	if s.readable(ctx, found, like) {
+		return nil, storage.NewInvalidObjError(key,
+			"unsafe deletion is not allowed because the object is decodable from storage")
 	}
-	if err := s.decodeInto(data, emptyLike(like), found.rev); err != nil {
-		return st, nil //nolint:nilerror // the error is what was expected
-	}
-	return nil, storage.NewInvalidObjError(key,
-		"unsafe deletion is not allowed because the object is decodable from storage")
+	return &state{rev: found.rev, fresh: true}, nil
+}
+
+func (s *Storage) readable(ctx context.Context, r *record, like runtime.Object) bool {
+	data, _, err := s.open(ctx, r.key, r.value)
+	return err == nil && s.decodeInto(data, emptyLike(like), r.rev) == nil
 }
 
 func emptyLike(obj runtime.Object) runtime.Object {

@@ -31,7 +31,8 @@ const (
 type Resource struct {
 	// GroupResource names the resource in errors.
 	GroupResource schema.GroupResource
-	// Prefix starts every key of the resource, "/platform.dev/stores" for example.
+	// Prefix is the folder of all keys of the resource, "/platform.dev/stores" for
+	// example. No other resource may have a prefix inside it.
 	Prefix string
 	// Codec encodes and decodes objects in the version they are stored in.
 	Codec runtime.Codec
