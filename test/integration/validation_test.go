@@ -139,6 +139,25 @@ func TestBadEnginesAreRefused(t *testing.T) {
 	}
 }
 
+func TestStrictFieldValidation(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	for fault, spec := range map[string]string{
+		`unknown field "spec.colour"`:  `"colour":"red"`,
+		`duplicate field "spec.plan"`:  `"plan":"small","plan":"large"`,
+		`unknown field "spec.Version"`: `"Version":"1.0"`,
+	} {
+		body := `{"apiVersion":"platform.dev/v1alpha1","kind":"Store","metadata":{"name":"flowers"},"spec":{"engine":"` + engine.Name + `",` + spec + `}}`
+		err := platformClient(t, env.Admin()).RESTClient().Post().Namespace(namespace).Resource("stores").
+			Param("fieldValidation", metav1.FieldValidationStrict).Body([]byte(body)).Do(t.Context()).Error()
+		if !apierrors.IsBadRequest(err) {
+			t.Errorf("a store with %s: %v, want BadRequest", spec, err)
+			continue
+		}
+		contains(t, err.Error(), fault)
+	}
+}
+
 func TestTitlesRoundTrip(t *testing.T) {
 	t.Parallel()
 	namespace, engine := newNamespace(t), newEngine(t)

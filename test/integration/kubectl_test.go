@@ -1,0 +1,338 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
+)
+
+// kubectl runs the real kubectl in a namespace as an administrator.
+type kubectl struct {
+	t                     testing.TB
+	kubeconfig, namespace string
+}
+
+// result is how a kubectl command ended.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+func newKubectl(t testing.TB) *kubectl {
+	t.Helper()
+	k := &kubectl{t: t, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), namespace: newNamespace(t)}
+	if err := harness.WriteKubeconfig(k.kubeconfig, env.Admin(), k.namespace); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (k *kubectl) command(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(k.t.Context(), 2*patience)
+	k.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, env.Kubectl(), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "KUBECACHEDIR="+filepath.Dir(k.kubeconfig))
+	return cmd
+}
+
+// try runs a command, with stdin as its input.
+func (k *kubectl) try(stdin string, args ...string) result {
+	k.t.Helper()
+	cmd := k.command(args...)
+	var stdout, stderr strings.Builder
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		k.t.Fatal(err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// run runs a command that must succeed and returns what it prints.
+func (k *kubectl) run(stdin string, args ...string) string {
+	k.t.Helper()
+	r := k.try(stdin, args...)
+	if r.code != 0 {
+		k.t.Fatalf("kubectl %s: exit code %d\n%s%s", strings.Join(args, " "), r.code, r.stdout, r.stderr)
+	}
+	if r.stderr != "" {
+		k.t.Errorf("kubectl %s warns: %s", strings.Join(args, " "), r.stderr)
+	}
+	return r.stdout
+}
+
+// refuse runs a command that must fail and tell the parts.
+func (k *kubectl) refuse(stdin string, args []string, parts ...string) {
+	k.t.Helper()
+	r := k.try(stdin, args...)
+	if r.code == 0 {
+		k.t.Errorf("kubectl %s succeeded:\n%s", strings.Join(args, " "), r.stdout)
+	}
+	contains(k.t, r.stderr, parts...)
+}
+
+// field reads one field of store "flowers".
+func (k *kubectl) field(path string) string {
+	k.t.Helper()
+	return k.run("", "get", "store", "flowers", "-o", "jsonpath={"+path+"}")
+}
+
+// manifest is a store to give to kubectl, with more lines for its spec.
+func manifest(engine *v1alpha1.Engine, lines ...string) string {
+	return "apiVersion: platform.dev/v1alpha1\nkind: Store\nmetadata: {name: flowers}\nspec:\n  engine: " + engine.Name +
+		"\n  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+func TestKubectlReads(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	k.run(manifest(engine, "displayName: Flowers & more"), "create", "-f", "-")
+
+	age := regexp.MustCompile(`\b\d+s\b`)
+	got := age.ReplaceAllString(k.run("", "get", "stores"), "AGE")
+	lines := strings.Split(got, "\n")
+	if header := strings.Fields(lines[0]); strings.Join(header, " ") != "NAME ENGINE PLAN READY STATUS URL AGE" {
+		t.Errorf("columns %v", header)
+	}
+	if row := strings.Fields(lines[1]); strings.Join(row, " ") != "flowers "+engine.Name+" small Unknown Pending AGE" {
+		t.Errorf("row %v", row)
+	}
+	wide := strings.Fields(strings.Split(k.run("", "get", "stores", "-o", "wide"), "\n")[0])
+	if strings.Join(wide, " ") != "NAME ENGINE PLAN READY STATUS URL AGE NAMESPACE VERSION OWNER" {
+		t.Errorf("wide columns %v", wide)
+	}
+	for _, name := range []string{"sto", "store", "stores", "stores.platform.dev", "stores.v1alpha1.platform.dev"} {
+		if got := k.run("", "get", name, "flowers", "-o", "name"); got != "store.platform.dev/flowers\n" {
+			t.Errorf("kubectl get %s prints %q", name, got)
+		}
+	}
+	contains(t, k.run("", "get", "platform", "-o", "name"), "store.platform.dev/flowers", "engine.platform.dev/"+engine.Name)
+	contains(t, k.run("", "get", "stores", "-A", "--field-selector", "spec.engine="+engine.Name), k.namespace, "flowers")
+	contains(t, k.run("", "get", "engines", engine.Name), "TITLE", "DEFAULT", "VERSIONS", "PLANS", "1.0,2.0", "small,large")
+	contains(t, k.run("", "describe", "store", "flowers"), "Flowers & more", "Finalizers", "Waiting for the provisioner", "Display Name")
+	contains(t, k.run("", "get", "store", "flowers", "-o", "yaml"), "displayName: Flowers & more", "owner: admin")
+	contains(t, k.run("", "api-resources", "--api-group=platform.dev", "-o", "wide"), "sto", "deletecollection", "platform")
+	k.refuse("", []string{"get", "stores", "--field-selector", "spec.host=a"}, "spec.host", "spec.engine")
+	k.refuse("", []string{"get", "store", "nothing"}, `stores.platform.dev "nothing" not found`)
+}
+
+func TestKubectlGetWatch(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	var output strings.Builder
+	lines := make(chan string, 100)
+	cmd := k.command("get", "stores", "--watch", "--output-watch-events", "--no-headers")
+	cmd.Stdout = lineWriter{&output, lines}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill() // may have ended
+		_ = cmd.Wait()
+	}()
+	expect := func(parts ...string) {
+		t.Helper()
+		select {
+		case line := <-lines:
+			contains(t, line, parts...)
+		case <-time.After(patience):
+			t.Fatalf("kubectl get --watch prints nothing, want %v", parts)
+		}
+	}
+	store := create(t, k.namespace, newStore("flowers", engine))
+	expect("ADDED", "flowers", "Unknown", "Pending")
+	setReady(t, store, metav1.ConditionTrue)
+	expect("MODIFIED", "flowers", "True", "Tested")
+	k.run("", "patch", "store", "flowers", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	expect("MODIFIED", "flowers")
+	k.run("", "delete", "store", "flowers")
+	expect("DELETED", "flowers")
+}
+
+// lineWriter sends every line that is written to it.
+type lineWriter struct {
+	rest  *strings.Builder
+	lines chan<- string
+}
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w.rest.Write(p)
+	for {
+		line, rest, found := strings.Cut(w.rest.String(), "\n")
+		if !found {
+			return len(p), nil
+		}
+		w.rest.Reset()
+		w.rest.WriteString(rest)
+		w.lines <- line
+	}
+}
+
+func TestKubectlWrites(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+
+	contains(t, k.run(manifest(engine), "apply", "-f", "-"), "store.platform.dev/flowers created")
+	contains(t, k.run(manifest(engine), "apply", "-f", "-"), "unchanged")
+	contains(t, k.run(manifest(engine, "displayName: Roses"), "apply", "-f", "-"), "configured")
+	contains(t, k.run(manifest(engine), "apply", "-f", "-"), "configured")
+	if title := k.field(".spec.displayName"); title != "flowers" {
+		t.Errorf("displayName is %q after its line was removed, want the name", title)
+	}
+	patches := map[string]string{
+		"json":      `[{"op":"replace","path":"/spec/displayName","value":"by json"}]`,
+		"merge":     `{"spec":{"displayName":"by merge"}}`,
+		"strategic": `{"spec":{"displayName":"by strategic"}}`,
+	}
+	for kind, patch := range patches {
+		k.run("", "patch", "store", "flowers", "--type="+kind, "-p", patch)
+		if title := k.field(".spec.displayName"); title != "by "+kind {
+			t.Errorf("displayName is %q after a %s patch", title, kind)
+		}
+	}
+	// Without --type kubectl takes the strategic one.
+	k.run("", "patch", "store", "flowers", "-p", `{"spec":{"displayName":"by default"}}`)
+	k.run("", "patch", "store", "flowers", "--subresource=status", "--type=merge", "-p", `{"status":{"url":"https://a.example.com"}}`)
+	contains(t, k.run("", "get", "store", "flowers"), "https://a.example.com")
+
+	k.run("", "label", "store", "flowers", "tier=gold")
+	contains(t, k.run("", "get", "stores", "-l", "tier=gold", "--show-labels"), "tier=gold")
+	k.run("", "annotate", "store", "flowers", "note=kept")
+
+	edited := strings.ReplaceAll(k.run("", "get", "store", "flowers", "-o", "yaml"), "displayName: by default", "displayName: by replace")
+	k.run(edited, "replace", "-f", "-")
+	k.refuse(edited, []string{"replace", "-f", "-"}, "the object has been modified")
+
+	cmd := k.command("edit", "store", "flowers")
+	cmd.Env = append(cmd.Env, "KUBE_EDITOR=sed -i s/by.replace/by.edit/")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("kubectl edit: %v\n%s", err, out)
+	}
+	if title := k.field(".spec.displayName"); title != "by.edit" {
+		t.Errorf("displayName is %q after kubectl edit", title)
+	}
+	k.refuse(manifest(engine), []string{"create", "-f", "-"}, "AlreadyExists", `"flowers" already exists`)
+}
+
+func TestKubectlServerSideApply(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	contains(t, k.run(manifest(engine, "displayName: Roses"), "apply", "--server-side", "-f", "-"), "serverside-applied")
+	k.refuse(manifest(engine, "displayName: Tulips"), []string{"apply", "--server-side", "--field-manager=other", "-f", "-"},
+		`conflict with "kubectl"`, ".spec.displayName", "--force-conflicts")
+	k.run(manifest(engine, "displayName: Tulips"), "apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-")
+	if title := k.field(".spec.displayName"); title != "Tulips" {
+		t.Errorf("displayName is %q after a forced apply", title)
+	}
+}
+
+func TestKubectlDiff(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	k.run(manifest(engine), "apply", "-f", "-")
+	tests := []struct {
+		name, manifest string
+		code           int
+	}{
+		{"same", manifest(engine), 0},
+		{"changed", manifest(engine, "displayName: Roses"), 1},
+		{"refused", manifest(engine, "plan: huge"), 2},
+	}
+	for _, test := range tests {
+		r := k.try(test.manifest, "diff", "-f", "-")
+		if code := min(r.code, 2); code != test.code {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", test.name, code, test.code, r.stdout, r.stderr)
+		}
+	}
+	if title := k.field(".spec.displayName"); title != "flowers" {
+		t.Errorf("kubectl diff changed the title to %q", title)
+	}
+}
+
+func TestKubectlWait(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	store := create(t, k.namespace, newStore("flowers", engine))
+	short := []string{"wait", "--for=condition=Ready", "store/flowers", "--timeout=1s"}
+	k.refuse("", short, "timed out") // Unknown
+
+	wait := k.command("wait", "--for=condition=Ready", "store/flowers", "--timeout=20s")
+	if err := wait.Start(); err != nil {
+		t.Fatal(err)
+	}
+	store = setReady(t, store, metav1.ConditionTrue)
+	if err := wait.Wait(); err != nil {
+		t.Errorf("waiting for a store that became ready: %v", err)
+	}
+	// Ready of an earlier generation is no answer to a changed spec.
+	k.run("", "patch", "store", "flowers", "-p", `{"spec":{"plan":"large"}}`)
+	k.refuse("", short, "timed out")
+
+	k.run("", "delete", "store", "flowers", "--wait=false")
+	k.refuse("", []string{"wait", "--for=delete", "store/flowers", "--timeout=1s"}, "timed out")
+	gone := k.command("wait", "--for=delete", "store/flowers", "--timeout=20s")
+	if err := gone.Start(); err != nil {
+		t.Fatal(err)
+	}
+	k.run("", "patch", "store", "flowers", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	if err := gone.Wait(); err != nil {
+		t.Errorf("waiting for a deleted store to go: %v", err)
+	}
+	if store.Finalizers == nil {
+		t.Error("the store had no finalizer to wait for")
+	}
+}
+
+func TestKubectlDeletesCollections(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	for name, tier := range map[string]string{"a": "gold", "b": "gold", "c": "iron"} {
+		store := newStore(name, engine)
+		store.Labels = map[string]string{"tier": tier}
+		create(t, k.namespace, store)
+	}
+	k.run("", "patch", "store", "a", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	contains(t, k.run("", "delete", "stores", "-l", "tier=gold", "--wait=false", "--dry-run=server"), "server dry run")
+	contains(t, k.run("", "delete", "stores", "-l", "tier=gold", "--wait=false"), `"a" deleted`, `"b" deleted`)
+	got := k.run("", "get", "stores", "-o", `jsonpath={range .items[*]}{.metadata.name}:{.metadata.deletionTimestamp}{"\n"}{end}`)
+	if !regexp.MustCompile(`^b:\d.*Z\nc:\n$`).MatchString(got) {
+		t.Errorf("after deleting tier=gold: %q", got)
+	}
+}
+
+func TestKubectlValidates(t *testing.T) {
+	t.Parallel()
+	k, engine := newKubectl(t), newEngine(t)
+	create := func(validate string) []string { return []string{"create", "--validate=" + validate, "-f", "-"} }
+	k.refuse(manifest(engine, "colour: red"), create("strict"), `unknown field "spec.colour"`)
+	k.refuse(manifest(engine, "plan: huge"), create("strict"), "spec.plan", `supported values: "small", "large"`)
+	k.refuse(manifest(engine, "displayName: {a: b}"), create("ignore"), "displayName")
+	if r := k.try(manifest(engine, "colour: red"), create("warn")...); r.code != 0 || !strings.Contains(r.stderr, `unknown field "spec.colour"`) {
+		t.Errorf("kubectl create --validate=warn: exit code %d, %s", r.code, r.stderr)
+	}
+}
+
+func TestKubectlCanI(t *testing.T) {
+	t.Parallel()
+	k := newKubectl(t)
+	allow(t, "alice", k.namespace, "platform-stores-view")
+	eventually(t, "the user's rights", func(context.Context) (bool, error) {
+		return k.try("", "auth", "can-i", "list", "stores.platform.dev", "--as=alice").code == 0, nil
+	})
+	for verb, want := range map[string]string{"get": "yes\n", "watch": "yes\n", "create": "no\n", "delete": "no\n"} {
+		if r := k.try("", "auth", "can-i", verb, "sto", "--as=alice"); r.stdout != want {
+			t.Errorf("can-i %s: %q, want %q", verb, r.stdout, want)
+		}
+	}
+	contains(t, k.run("", "auth", "can-i", "--list", "--as=alice"), "stores.platform.dev", "engines.platform.dev")
+	k.refuse("", []string{"delete", "store", "flowers", "--as=alice"}, "Forbidden", `User "alice" cannot delete resource "stores"`)
+}
