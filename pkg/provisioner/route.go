@@ -87,12 +87,15 @@ func routeProblem(route *unstructured.Unstructured) string {
 	problem := "has not been taken up by a Gateway yet."
 	for _, parent := range status.Status.Parents {
 		accepted := meta.FindStatusCondition(parent.Conditions, "Accepted")
+		resolved := meta.FindStatusCondition(parent.Conditions, "ResolvedRefs")
 		switch {
 		case accepted == nil || accepted.ObservedGeneration < route.GetGeneration():
-		case accepted.Status == metav1.ConditionTrue && !meta.IsStatusConditionFalse(parent.Conditions, "ResolvedRefs"):
-			return ""
-		default:
+		case accepted.Status != metav1.ConditionTrue:
 			problem = "is not accepted by its Gateway: " + accepted.Message
+		case resolved != nil && resolved.Status == metav1.ConditionFalse:
+			problem = "refers to what its Gateway cannot find: " + resolved.Message
+		default:
+			return ""
 		}
 	}
 	return problem

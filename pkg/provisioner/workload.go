@@ -58,6 +58,9 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 	if first != nil {
 		return *first, nil
 	}
+	if missing, err := c.missingWorkloads(ctx, a); err != nil || missing != "" {
+		return waiting("WorkloadMissing", missing+" is not there.", a.memory.repair.wait(missing, c.now())), err
+	}
 	a.memory.repair, a.memory.jobs = retry{}, retry{}
 	return done("WorkloadReady", fmt.Sprintf("All %d workloads of the release are ready.", len(a.workloads))), nil
 }

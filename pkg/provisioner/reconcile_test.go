@@ -1,0 +1,385 @@
+package provisioner
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgotesting "k8s.io/client-go/testing"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+func TestNewStoreBecomesReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionTrue, "ReleaseDeployed")
+	wantCondition(t, store, v1alpha1.ConditionStorefrontReady, metav1.ConditionFalse, "Checking")
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionFalse, "Checking")
+	wantCondition(t, store, v1alpha1.ConditionReconciling, metav1.ConditionTrue, "Checking")
+
+	w.untilAnswered(t)
+	store = w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+	wantNoCondition(t, store, v1alpha1.ConditionReconciling)
+	wantNoCondition(t, store, v1alpha1.ConditionStalled)
+	for _, step := range store.Status.Steps {
+		if step.State != v1alpha1.StepDone || step.StartTime == nil || step.EndTime == nil {
+			t.Errorf("step %+v is not done with both times", step)
+		}
+	}
+	got := store.Status
+	got.Conditions, got.Steps = nil, nil
+	want := v1alpha1.StoreStatus{
+		ObservedGeneration: 1, Namespace: testNamespace, Version: "2.0",
+		URL: "https://flowers.localhost", AdminURL: "https://flowers.localhost/app",
+		Release: &v1alpha1.StoreRelease{Name: "store", Chart: "shop", ChartVersion: "1.0.0", Revision: 1,
+			Actions: []v1alpha1.ReleaseAction{{Action: "install", Revision: 1, Result: "succeeded", Time: metav1.NewTime(w.clock)}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	wantContents(t, w)
+
+	// Nothing is written, asked of Helm or told when nothing has changed.
+	w.api.ClearActions()
+	w.events.Events = make(chan string, 10)
+	w.reconcileOnce(t)
+	for _, action := range w.api.Actions() {
+		if action.GetVerb() != "get" {
+			t.Errorf("a store at rest was written: %s %s", action.GetVerb(), action.GetSubresource())
+		}
+	}
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install"}) {
+		t.Errorf("Helm was asked for %v, want one install", actions)
+	}
+	if len(w.events.Events) > 0 {
+		t.Errorf("a store at rest made an event: %s", <-w.events.Events)
+	}
+}
+
+// wantContents checks what stands in the namespace of a new store.
+func wantContents(t *testing.T, w *world) {
+	t.Helper()
+	ns, err := w.kube.CoreV1().Namespaces().Get(t.Context(), testNamespace, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]string{
+		"platform.dev/store-uid": "5b2c9f1e", "platform.dev/store-name": "flowers", "platform.dev/store-namespace": "team-a",
+		"pod-security.kubernetes.io/enforce": "restricted",
+	} {
+		if ns.Labels[key] != value {
+			t.Errorf("the namespace's label %s is %q, want %q", key, ns.Labels[key], value)
+		}
+	}
+	binding, err := w.kube.RbacV1().RoleBindings(testNamespace).Get(t.Context(), "stores-provisioner", metav1.GetOptions{})
+	if err != nil || binding.RoleRef.Name != "inside" || len(binding.Subjects) != 1 || binding.Subjects[0].Name != "provisioner" {
+		t.Errorf("the RoleBinding is %+v (error %v)", binding, err)
+	}
+	quota, err := w.kube.CoreV1().ResourceQuotas(testNamespace).Get(t.Context(), "store-plan", metav1.GetOptions{})
+	if err != nil || quota.Spec.Hard.Name("limits.cpu", "").String() != "2" {
+		t.Errorf("the quota is %+v (error %v)", quota.Spec, err)
+	}
+	policy, err := w.kube.NetworkingV1().NetworkPolicies(testNamespace).Get(t.Context(), "store-default-deny", metav1.GetOptions{})
+	if err != nil || len(policy.Spec.PolicyTypes) != 2 || len(policy.Spec.Ingress)+len(policy.Spec.Egress) != 0 {
+		t.Errorf("the network policy is %+v (error %v)", policy.Spec, err)
+	}
+	secret, err := w.kube.CoreV1().Secrets(testNamespace).Get(t.Context(), "store-credentials", metav1.GetOptions{})
+	if err != nil || len(secret.Data["password"]) != 24 || secret.Labels["platform.dev/store-uid"] != "5b2c9f1e" {
+		t.Errorf("the Secret has labels %v and a password of %d characters (error %v)", secret.Labels, len(secret.Data["password"]), err)
+	}
+	if diff := cmp.Diff(map[string]any{"title": "Flowers", "secret": "store-credentials"}, w.helm.Requests()[0].Values); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+func TestCredentialsAreMadeOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.becomeReady(t)
+	secrets := w.kube.CoreV1().Secrets(testNamespace)
+	before, err := secrets.Get(t.Context(), CredentialsSecret, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// A newer engine wants another key, and the old one in another way.
+	newer := testEngine()
+	newer.Spec.Credentials = []v1alpha1.Credential{
+		{Key: "password", Generate: &v1alpha1.RandomValue{Length: 99}},
+		{Key: "token", Generate: &v1alpha1.RandomValue{Length: 32, Format: v1alpha1.RandomHex}},
+	}
+	if err := w.informers[1].GetIndexer().Update(newer); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.reconcileOnce(t)
+	}
+	after, err := secrets.Get(t.Context(), CredentialsSecret, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cmp.Equal(before.Data["password"], after.Data["password"]) {
+		t.Error("the password has changed")
+	}
+	if len(after.Data["token"]) != 32 {
+		t.Errorf("the new key has %d characters, want 32", len(after.Data["token"]))
+	}
+
+	// Without the Secret nothing new is made: the database knows the old one.
+	if err := secrets.Delete(t.Context(), CredentialsSecret, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionSecretsReady, metav1.ConditionFalse, "CredentialsLost")
+	wantCondition(t, store, v1alpha1.ConditionStalled, metav1.ConditionTrue, "CredentialsLost")
+	if _, err := secrets.Get(t.Context(), CredentialsSecret, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("new credentials were made (error %v)", err)
+	}
+}
+
+func TestReleaseFollowsTheSpec(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.becomeReady(t)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Trees" })
+	store := w.reconcileOnce(t)
+	// What the old storefront answered does not make the new one ready.
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionFalse, "Checking")
+	requests := w.helm.Requests()
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) || requests[1].Values["title"] != "Trees" {
+		t.Errorf("Helm was asked for %v with %v", actions, requests[len(requests)-1].Values)
+	}
+}
+
+func TestInterruptedReleaseIsUnlockedAndUpgraded(t *testing.T) {
+	t.Parallel()
+	for _, status := range []helm.Status{"pending-install", "pending-upgrade", "pending-rollback", "uninstalling"} {
+		t.Run(string(status), func(t *testing.T) {
+			t.Parallel()
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: CredentialsSecret}, Data: map[string][]byte{"password": []byte("first")}}
+			w := newWorld(t, testStore(), secret)
+			w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: status})
+			store := w.becomeReady(t)
+			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"unlock", "upgrade"}) {
+				t.Errorf("Helm was asked for %v, want unlock and upgrade", actions)
+			}
+			if store.Status.Release.Revision != 5 {
+				t.Errorf("the revision is %d, want 5", store.Status.Release.Revision)
+			}
+		})
+	}
+}
+
+func TestFailedReleaseIsRetriedWithPatience(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	broken := true
+	w.helm.Fail = func(string) error {
+		if broken {
+			return errors.New("the cluster says no")
+		}
+		return nil
+	}
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionFalse, "ReleaseFailed")
+	wantCondition(t, store, v1alpha1.ConditionReconciling, metav1.ConditionTrue, "ReleaseFailed")
+
+	// Being woken by anything does not make it try sooner, or forget why.
+	store = w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionFalse, "ReleaseFailed")
+	if !strings.Contains(store.Status.Steps[2].Message, "the cluster says no") {
+		t.Errorf("the step's message is %q", store.Status.Steps[2].Message)
+	}
+	if actions := w.helm.Actions(); len(actions) != 1 {
+		t.Fatalf("Helm was asked for %v, want one install", actions)
+	}
+	for range 2 {
+		w.clock = w.clock.Add(10 * time.Second)
+		store = w.reconcileOnce(t)
+	}
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade", "upgrade"}) {
+		t.Fatalf("Helm was asked for %v", actions)
+	}
+	wantCondition(t, store, v1alpha1.ConditionStalled, metav1.ConditionTrue, "ReleaseFailed")
+	wantNoCondition(t, store, v1alpha1.ConditionReconciling)
+
+	// A changed spec is tried at once.
+	broken = false
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Trees" })
+	store = w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionTrue, "ReleaseDeployed")
+}
+
+func TestMissingWorkloadIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore(), completeJob("migrate"))
+	w.helm.Manifest = []helm.Object{{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"}, {APIVersion: "batch/v1", Kind: "Job", Name: "migrate"}}
+	shop := &appsv1.Deployment{ObjectMeta: released("shop"), Status: appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}}
+	if _, err := w.kube.AppsV1().Deployments(testNamespace).Create(t.Context(), shop, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.becomeReady(t)
+	// A job that cleans itself up is not missed.
+	if err := w.kube.BatchV1().Jobs(testNamespace).Delete(t.Context(), "migrate", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcileOnce(t)
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install"}) {
+		t.Fatalf("Helm was asked for %v, want one install", actions)
+	}
+	if err := w.kube.AppsV1().Deployments(testNamespace).Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcileOnce(t)
+	w.reconcileOnce(t)
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) {
+		t.Errorf("Helm was asked for %v, want one upgrade", actions)
+	}
+}
+
+func TestFailedJobIsRunAgain(t *testing.T) {
+	t.Parallel()
+	failedJob := &batchv1.Job{ObjectMeta: released("migrate"), Spec: batchv1.JobSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"job": "migrate"}}}, Status: batchv1.JobStatus{
+		Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded", Message: "too often"}},
+	}}
+	w := newWorld(t, testStore(), failedJob)
+	w.helm.Manifest = []helm.Object{{APIVersion: "batch/v1", Kind: "Job", Name: "migrate"}}
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionWorkloadReady, metav1.ConditionFalse, "JobFailed")
+	w.clock = w.clock.Add(10 * time.Second)
+	w.reconcileOnce(t)
+	w.reconcileOnce(t)
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) {
+		t.Errorf("Helm was asked for %v, want the job to be made again by one upgrade", actions)
+	}
+}
+
+func TestStorefrontDecides(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.answers = func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "migrating", http.StatusServiceUnavailable)
+	}
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionFalse, "StorefrontNotAnswering")
+	if message := store.Status.Steps[5].Message; message != "GET /ready?deep=1 answered 503, not 200" {
+		t.Errorf("the message is %q", message)
+	}
+}
+
+func TestReadyFollowsEvidence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.becomeReady(t)
+	w.kube.PrependReactor("list", "deployments", func(clientgotesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewInternalError(errors.New("etcd is away"))
+	})
+	if _, err := w.reconcile(t.Context(), testKey); err == nil {
+		t.Error("the error was lost")
+	}
+	wantCondition(t, w.refresh(t), v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+}
+
+func TestWhatCannotWorkStalls(t *testing.T) {
+	t.Parallel()
+	foreign := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace, Labels: map[string]string{"platform.dev/store-uid": "another"}}}
+	for name, tc := range map[string]struct {
+		objects []runtime.Object
+		edit    func(*v1alpha1.Store)
+		reason  string
+	}{
+		"no such engine":        {nil, func(s *v1alpha1.Store) { s.Spec.Engine = "none" }, "EngineNotFound"},
+		"no such version":       {nil, func(s *v1alpha1.Store) { s.Spec.Version = "9" }, "VersionNotOffered"},
+		"no such plan":          {nil, func(s *v1alpha1.Store) { s.Spec.Plan = "huge" }, "PlanNotOffered"},
+		"values not allowed":    {nil, func(s *v1alpha1.Store) { s.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"a":1}`)} }, "InvalidValues"},
+		"somebody's namespace":  {[]runtime.Object{foreign}, func(*v1alpha1.Store) {}, "NamespaceConflict"},
+		"an unlabelled one too": {[]runtime.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace}}}, func(*v1alpha1.Store) {}, "NamespaceConflict"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := testStore()
+			tc.edit(store)
+			w := newWorld(t, store, tc.objects...)
+			got := w.reconcileOnce(t)
+			wantCondition(t, got, v1alpha1.ConditionStalled, metav1.ConditionTrue, tc.reason)
+			wantCondition(t, got, v1alpha1.ConditionReady, metav1.ConditionFalse, tc.reason)
+			if actions := w.helm.Actions(); len(actions) > 0 {
+				t.Errorf("Helm was asked for %v", actions)
+			}
+			for _, action := range w.kube.Actions() {
+				if len(tc.objects) > 0 && action.GetVerb() != "get" {
+					t.Errorf("somebody else's namespace saw %s %s", action.GetVerb(), action.GetResource().Resource)
+				}
+			}
+		})
+	}
+}
+
+func TestSuspendedStoreIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.becomeReady(t)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Suspend = true; s.Spec.DisplayName = "Trees" })
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "Suspended")
+	wantNoCondition(t, store, v1alpha1.ConditionReconciling)
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install"}) {
+		t.Errorf("Helm was asked for %v", actions)
+	}
+}
+
+func TestHibernatedStoreIsAtRest(t *testing.T) {
+	t.Parallel()
+	store := testStore()
+	store.Spec.PowerState = v1alpha1.PowerStateHibernated
+	got := newWorld(t, store).reconcileOnce(t)
+	wantCondition(t, got, v1alpha1.ConditionReady, metav1.ConditionFalse, "Hibernated")
+	wantCondition(t, got, v1alpha1.ConditionRouteReady, metav1.ConditionTrue, "NotRequired")
+	wantNoCondition(t, got, v1alpha1.ConditionReconciling)
+	wantNoCondition(t, got, v1alpha1.ConditionStalled)
+}
+
+func TestNothingSecretIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	store := w.becomeReady(t)
+	secret, err := w.kube.CoreV1().Secrets(testNamespace).Get(t.Context(), CredentialsSecret, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := string(secret.Data["password"])
+	told := cmp.Diff(store, nil) + cmp.Diff(w.helm.Requests()[0].Values, nil)
+	for len(w.events.Events) > 0 {
+		told += <-w.events.Events
+	}
+	if strings.Contains(told, password) {
+		t.Error("the password is in the store, its events or its values")
+	}
+}
+
+func TestLaterStoreOfTheSameNameIsAnother(t *testing.T) {
+	t.Parallel()
+	first, second := testStore(), testStore()
+	second.UID = types.UID("another")
+	if NamespaceName(first) == NamespaceName(second) {
+		t.Errorf("both have namespace %s", NamespaceName(first))
+	}
+}
