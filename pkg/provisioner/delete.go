@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/klog/v2"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner/helm"
@@ -71,7 +72,9 @@ func (c *Controller) deleteNamespace(ctx context.Context, a *attempt, ns *corev1
 	if err := c.deleting(ctx, a, "Uninstalling the shop."); err != nil {
 		return err
 	}
-	c.uninstall(ctx, a)
+	if err := c.uninstall(ctx, a); err != nil {
+		klog.FromContext(ctx).Error(err, "Deleting the namespace with the release in it", "namespace", ns.Name)
+	}
 	err := c.kube.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &ns.UID},
 	})

@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -50,10 +51,9 @@ func ReadEngines(dir fs.FS) ([]EngineManifest, error) {
 
 func parseEngines(b []byte) ([]EngineManifest, error) {
 	var manifests []EngineManifest
-	decoder := utilyaml.NewDocumentDecoder(io.NopCloser(bytes.NewReader(b)))
-	defer decoder.Close()
-	for document := make([]byte, len(b)+1); ; {
-		n, err := decoder.Read(document)
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(b)))
+	for {
+		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return manifests, nil
 		}
@@ -61,7 +61,7 @@ func parseEngines(b []byte) ([]EngineManifest, error) {
 			return nil, err
 		}
 		var engine v1alpha1.Engine
-		if err := yaml.UnmarshalStrict(document[:n], &engine); err != nil {
+		if err := yaml.UnmarshalStrict(document, &engine); err != nil {
 			return nil, err
 		}
 		if engine.APIVersion != v1alpha1.SchemeGroupVersion.String() || engine.Kind != "Engine" || engine.Name == "" {
@@ -69,7 +69,7 @@ func parseEngines(b []byte) ([]EngineManifest, error) {
 		}
 		// What is applied is the manifest itself: the type would add the fields
 		// that it leaves empty.
-		manifest, err := yaml.YAMLToJSON(document[:n])
+		manifest, err := yaml.YAMLToJSON(document)
 		if err != nil {
 			return nil, err
 		}

@@ -155,7 +155,7 @@ func (p *probes) check(ctx context.Context, t target, check v1alpha1.StorefrontC
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", check.Path, withoutAddresses(err))
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, probeBody))
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", check.Path, withoutAddresses(err))

@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -27,14 +26,10 @@ type election struct {
 	leading atomic.Bool
 }
 
-func newElection(o *Options, config *rest.Config) (*election, error) {
+func newElection(o *Options, client kubernetes.Interface) (*election, error) {
 	e := &election{}
 	if !o.LeaderElect {
 		return e, nil
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("making the election's client: %w", err)
 	}
 	host, err := os.Hostname()
 	if err != nil {

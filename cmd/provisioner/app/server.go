@@ -89,7 +89,7 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	election, err := newElection(o, config)
+	election, err := newElection(o, c.Kube)
 	if err != nil {
 		return err
 	}
