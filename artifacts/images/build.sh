@@ -79,27 +79,20 @@ make_node() {
 }
 
 make_medusa() {
-  local node
+  local node work=$1/work
   node=$(part node)
-  cp -r "$RECIPES/medusa/." "$1/"
+  mkdir "$work"
+  (cd "$RECIPES/medusa" && cp -R package*.json tsconfig.json medusa-config.ts src bin storefront build.sh prune.mjs "$work")
   (
-    cd "$1"
-    rm -rf node_modules .medusa
     # The Node.js that will run the application also builds it.
     export PATH=$node:$PATH
+    cd "$work"
     # Development packages are needed here, whatever the caller's environment says.
-    NODE_ENV=development npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-    HOME=$1 MEDUSA_BUILD=1 NODE_ENV=production MEDUSA_DISABLE_TELEMETRY=true node_modules/.bin/medusa build >build.log 2>&1 ||
-      { cat build.log >&2; die "medusa build failed"; }
-    npm prune --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
-    mv node_modules .medusa/server/
-    node prune.mjs .medusa/server
-    cp -r bin storefront .medusa/server/
-    mkdir .medusa/server/static .medusa/server/private
-    mv .medusa/server app
-    # All that is not the application goes.
-    find . -mindepth 1 -maxdepth 1 ! -name app -exec rm -rf {} +
-  ) >&2
+    NODE_ENV=development npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error
+    ./build.sh >build.log 2>&1 || { cat build.log; die "building the Medusa application failed"; }
+  )
+  mv "$work/app" "$1/app"
+  rm -rf "$work"
 }
 
 require_npm() {
