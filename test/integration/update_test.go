@@ -172,7 +172,7 @@ func TestDeletionProtection(t *testing.T) {
 			t.Errorf("%s: %v, want Forbidden", name, err)
 			continue
 		}
-		contains(t, err.Error(), "spec.deletionProtection")
+		contains(t, err.Error(), "flowers", "spec.deletionProtection")
 	}
 	after, err := stores.Get(t.Context(), "flowers", metav1.GetOptions{})
 	if err != nil {
@@ -212,6 +212,82 @@ func TestEngineInUseStays(t *testing.T) {
 	}
 	if err := engines.Delete(t.Context(), engine.Name, metav1.DeleteOptions{}); err != nil {
 		t.Errorf("deleting an engine that no store uses: %v", err)
+	}
+}
+
+// Deleting all engines at once is no way around that.
+func TestEngineInUseStaysInItsCollection(t *testing.T) {
+	t.Parallel()
+	engine := newEngine(t)
+	namespace := newNamespace(t)
+	create(t, namespace, newStore("flowers", engine))
+	engines := platformClient(t, env.Admin()).Engines()
+	err := engines.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + engine.Name})
+	if !apierrors.IsForbidden(err) {
+		t.Fatalf("deleting an engine in use: %v, want Forbidden", err)
+	}
+	contains(t, err.Error(), engine.Name, namespace+"/flowers")
+}
+
+// A new version in the engine can be used at once, and does not move the stores
+// that name none.
+func TestVersionAndPlanStayPinned(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	wanted := newStore("flowers", engine)
+	create(t, namespace, wanted)
+
+	engine.Spec.Versions = append(engine.Spec.Versions, v1alpha1.EngineVersion{Name: "3.0"})
+	engine.Spec.DefaultVersion, engine.Spec.DefaultPlan = "3.0", "large"
+	if _, err := platformClient(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	upgrade := newStore("bread", engine)
+	upgrade.Spec.Version = "3.0"
+	create(t, namespace, upgrade)
+	eventually(t, "the new defaults to count", func(ctx context.Context) (bool, error) {
+		store := &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{GenerateName: "new-"}, Spec: v1alpha1.StoreSpec{Engine: engine.Name}}
+		created, err := stores.Create(ctx, store, metav1.CreateOptions{})
+		return err == nil && created.Spec.Version == "3.0" && created.Spec.Plan == "large", err
+	})
+	replaced, err := stores.Update(t.Context(), wanted, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replaced.Spec.Version != "2.0" || replaced.Spec.Plan != "small" || replaced.Generation != 1 {
+		t.Errorf("replacing the store with its first manifest gives version %q and plan %q, generation %d",
+			replaced.Spec.Version, replaced.Spec.Plan, replaced.Generation)
+	}
+}
+
+func TestBadStatusIsRefused(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	tests := []struct {
+		name    string
+		status  v1alpha1.StoreStatus
+		field   string
+		message string
+	}{
+		{"condition without reason", v1alpha1.StoreStatus{Conditions: []metav1.Condition{{Type: "Ready", Status: "True", LastTransitionTime: metav1.Now()}}},
+			"status.conditions[0].reason", "Required value"},
+		{"condition twice", v1alpha1.StoreStatus{Conditions: []metav1.Condition{
+			{Type: "Ready", Status: "True", Reason: "A", LastTransitionTime: metav1.Now()},
+			{Type: "Ready", Status: "False", Reason: "B", LastTransitionTime: metav1.Now()},
+		}}, "status.conditions[1]", "Duplicate value"},
+		{"unknown state", v1alpha1.StoreStatus{Steps: []v1alpha1.StoreStep{{Name: "NamespaceReady", State: "Odd"}}},
+			"status.steps[0].state", "supported values"},
+	}
+	store := create(t, namespace, newStore("flowers", engine))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bad := store.DeepCopy()
+			bad.Status = test.status
+			_, err := platformClient(t, env.Admin()).Stores(namespace).UpdateStatus(t.Context(), bad, metav1.UpdateOptions{})
+			invalid(t, err, test.field, test.message)
+		})
 	}
 }
 

@@ -38,6 +38,7 @@ func TestBadStoresAreRefused(t *testing.T) {
 		{"hostile title of 1 MiB", func(s *v1alpha1.Store) { s.Spec.DisplayName = strings.Repeat("\u202e", 1<<18) }, "spec.displayName", "128"},
 		{"control character in title", func(s *v1alpha1.Store) { s.Spec.DisplayName = "a\x07b" }, "spec.displayName", "U+0007"},
 		{"line break in title", func(s *v1alpha1.Store) { s.Spec.DisplayName = "a\nb" }, "spec.displayName", "U+000A"},
+		{"line separator in title", func(s *v1alpha1.Store) { s.Spec.DisplayName = "a\u2028b" }, "spec.displayName", "U+2028"},
 		{"direction mark in title", func(s *v1alpha1.Store) { s.Spec.DisplayName = "a\u202eb" }, "spec.displayName", "U+202E"},
 		{"bad host", func(s *v1alpha1.Store) { s.Spec.Host = "-flowers_.example.com" }, "spec.host", "RFC 1123"},
 		{"host with a path", func(s *v1alpha1.Store) { s.Spec.Host = "example.com/a" }, "spec.host", "RFC 1123"},

@@ -4,7 +4,7 @@ package deletionprotection
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 
 	"k8s.io/apiserver/pkg/admission"
@@ -35,5 +35,5 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 	if !ok || !store.Spec.DeletionProtection {
 		return nil
 	}
-	return admission.NewForbidden(a, errors.New("the store is protected: set spec.deletionProtection to false first"))
+	return admission.NewForbidden(a, fmt.Errorf("store %s/%s is protected: set spec.deletionProtection to false first", store.Namespace, store.Name))
 }

@@ -4,12 +4,14 @@
 package storeengine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -64,10 +66,16 @@ func (p *plugin) ValidateInitialization() error {
 	return nil
 }
 
-// Admit pins the engine's default version and plan where a store names none.
+// Admit pins a version and a plan where a store names none: at creation the
+// engine's defaults of the day, and later what is pinned already.
 func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	store, ok := a.GetObject().(*platform.Store)
 	if !ok || a.GetSubresource() != "" || store.Spec.Version != "" && store.Spec.Plan != "" {
+		return nil
+	}
+	if old, ok := a.GetOldObject().(*platform.Store); ok {
+		store.Spec.Version = cmp.Or(store.Spec.Version, old.Spec.Version)
+		store.Spec.Plan = cmp.Or(store.Spec.Plan, old.Spec.Plan)
 		return nil
 	}
 	engine, err := p.engine(ctx, store.Spec.Engine)
@@ -77,12 +85,8 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if err != nil {
 		return err
 	}
-	if store.Spec.Version == "" {
-		store.Spec.Version = engine.Spec.DefaultVersion
-	}
-	if store.Spec.Plan == "" {
-		store.Spec.Plan = engine.Spec.DefaultPlan
-	}
+	store.Spec.Version = cmp.Or(store.Spec.Version, engine.Spec.DefaultVersion)
+	store.Spec.Plan = cmp.Or(store.Spec.Plan, engine.Spec.DefaultPlan)
 	return nil
 }
 
@@ -93,8 +97,8 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return nil
 	}
 	if a.GetOperation() == admission.Delete {
-		if a.GetResource().GroupResource() == v1alpha1.Resource("engines") {
-			return p.validateUnused(ctx, a)
+		if engine, ok := a.GetOldObject().(*platform.Engine); ok {
+			return p.validateUnused(ctx, a, engine.Name)
 		}
 		return nil
 	}
@@ -119,21 +123,33 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	return nil
 }
 
-// validateStore checks what the write changes: a version that the engine has
-// stopped offering does not get in the way of other changes.
+// validateStore checks a store against its engine: first as the cache knows it,
+// and before refusing as it is, because the two may have been changed together.
 func (p *plugin) validateStore(ctx context.Context, store, old *platform.Store) (field.ErrorList, error) {
-	path := field.NewPath("spec")
 	if store.Spec.Engine == "" || old != nil && old.Spec.Engine != store.Spec.Engine {
 		return nil, nil // The field's own validation says so.
 	}
 	engine, err := p.engine(ctx, store.Spec.Engine)
 	if apierrors.IsNotFound(err) {
-		return field.ErrorList{field.Invalid(path.Child("engine"), store.Spec.Engine,
+		return field.ErrorList{field.Invalid(field.NewPath("spec", "engine"), store.Spec.Engine,
 			"no such engine: `kubectl get engines` lists those that this cluster offers")}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	if len(validateOffer(store, old, engine)) == 0 {
+		return nil, nil
+	}
+	if engine, err = p.client.PlatformV1alpha1().Engines().Get(ctx, store.Spec.Engine, metav1.GetOptions{}); err != nil {
+		return nil, err
+	}
+	return validateOffer(store, old, engine), nil
+}
+
+// validateOffer checks what the write changes: a version that the engine has
+// stopped offering does not get in the way of other changes.
+func validateOffer(store, old *platform.Store, engine *v1alpha1.Engine) field.ErrorList {
+	path := field.NewPath("spec")
 	var errs field.ErrorList
 	if old == nil || old.Spec.Version != store.Spec.Version {
 		var offered []string
@@ -149,7 +165,10 @@ func (p *plugin) validateStore(ctx context.Context, store, old *platform.Store) 
 		}
 		errs = append(errs, validateOffered(store.Spec.Plan, offered, path.Child("plan"))...)
 	}
-	return append(errs, validateValues(store, engine, path.Child("values"))...), nil
+	if old == nil || !apiequality.Semantic.DeepEqual(old.Spec.Values, store.Spec.Values) {
+		errs = append(errs, validateValues(store, engine, path.Child("values"))...)
+	}
+	return errs
 }
 
 func validateOffered(value string, offered []string, path *field.Path) field.ErrorList {
@@ -185,20 +204,20 @@ func validateSchema(engine *platform.Engine) field.ErrorList {
 
 // validateUnused refuses to delete an engine while stores run it: without the
 // engine they could be neither changed nor deleted in order.
-func (p *plugin) validateUnused(ctx context.Context, a admission.Attributes) error {
+func (p *plugin) validateUnused(ctx context.Context, a admission.Attributes, engine string) error {
 	users, err := p.client.PlatformV1alpha1().Stores(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector(v1alpha1.FieldEngine, a.GetName()).String(),
+		FieldSelector: fields.OneTermEqualSelector(v1alpha1.FieldEngine, engine).String(),
 		Limit:         1,
 	})
 	if err != nil {
-		return fmt.Errorf("looking for stores of engine %q: %w", a.GetName(), err)
+		return err
 	}
 	if len(users.Items) == 0 {
 		return nil
 	}
 	user := users.Items[0]
-	return admission.NewForbidden(a, fmt.Errorf("store %s/%s runs this engine: delete the stores that `kubectl get stores -A --field-selector %s=%s` lists first",
-		user.Namespace, user.Name, v1alpha1.FieldEngine, a.GetName()))
+	return admission.NewForbidden(a, fmt.Errorf("store %s/%s runs engine %q: delete the stores that `kubectl get stores -A --field-selector %s=%s` lists first",
+		user.Namespace, user.Name, engine, v1alpha1.FieldEngine, engine))
 }
 
 // engine returns an engine from the cache or, for one created a moment ago, from

@@ -52,7 +52,8 @@ func ValidateStoreStatusUpdate(store, old *platform.Store) field.ErrorList {
 }
 
 // validateTitle refuses what cannot be shown as it is written: control
-// characters, and the marks that turn the direction of the text around them.
+// characters, line breaks, and the marks that turn the direction of the text
+// around them.
 func validateTitle(title string, path *field.Path) field.ErrorList {
 	if utf8.RuneCountInString(title) > maxTitleLength {
 		return nil
@@ -61,8 +62,8 @@ func validateTitle(title string, path *field.Path) field.ErrorList {
 		switch {
 		case r == unicode.ReplacementChar:
 			return field.ErrorList{field.Invalid(path, title, fmt.Sprintf("must be valid UTF-8 without U+FFFD, which stands at byte %d", i))}
-		case unicode.IsControl(r):
-			return field.ErrorList{field.Invalid(path, title, fmt.Sprintf("must not hold control characters such as %U, which stands at byte %d", r, i))}
+		case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
+			return field.ErrorList{field.Invalid(path, title, fmt.Sprintf("must not hold control characters or line breaks such as %U, which stands at byte %d", r, i))}
 		case unicode.Is(unicode.Bidi_Control, r):
 			return field.ErrorList{field.Invalid(path, title, fmt.Sprintf("must not hold text direction marks such as %U, which stands at byte %d", r, i))}
 		}
