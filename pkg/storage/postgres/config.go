@@ -19,7 +19,8 @@ const (
 // ConnString means its default.
 type Config struct {
 	// ConnString is a PostgreSQL URL or keyword/value string. The tables live in the
-	// first schema of its search_path.
+	// first schema of its search_path. It must lead to the primary server itself or a
+	// pooler that keeps sessions: notifications need one.
 	ConnString string
 	// MaxConns bounds the connections of this process, not counting the one that
 	// listens for changes. Default 16, at least 4.

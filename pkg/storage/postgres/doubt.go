@@ -20,10 +20,10 @@ const (
 // notSentError marks an error that came before anything was sent.
 type notSentError struct{ error }
 
-func (e notSentError) Unwrap() error     { return e.error }
-func (e notSentError) SafeToRetry() bool { return true }
+func (e notSentError) Unwrap() error { return e.error }
 
-func notSent(err error) error { return notSentError{err} }
+// SafeToRetry tells pgconn.SafeToRetry that nothing can have happened.
+func (e notSentError) SafeToRetry() bool { return true }
 
 // resolve finds out what became of a batch whose connection was lost with err. It
 // never sends the batch again: either its rows are found in the log, or the session it

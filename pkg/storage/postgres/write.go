@@ -78,7 +78,7 @@ func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error)
 	defer cancel()
 	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return nil, notSent(err)
+		return nil, notSentError{err}
 	}
 	defer conn.Release()
 	b.session, _ = conn.Conn().PgConn().CustomData()[sessionKey].(session)

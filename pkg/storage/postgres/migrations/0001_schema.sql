@@ -1,3 +1,9 @@
+do $$ begin
+    if current_setting('server_version_num')::int < 140000 then
+        raise exception 'PostgreSQL 14 or later is required, this is %', current_setting('server_version');
+    end if;
+end $$;
+
 -- One row: the revision counter of the whole database. Its row lock, held until
 -- commit, makes revisions dense and visible in order.
 create table meta (
