@@ -82,16 +82,18 @@ func TestForgottenProbeCountsForNothing(t *testing.T) {
 	where := target{base: shop.URL, checks: []v1alpha1.StorefrontCheck{{Path: "/"}}}
 	p.start(testKey, "a", where)
 	<-asked
-	p.start(testKey, "a", where) // Being asked already.
+	p.start(testKey, "a", where) // Being asked already: no second request waits at asked.
 	p.forget("a")
+	let <- struct{}{}
+	p.running.Wait()
+	if p.last("a") != nil || len(woken) > 0 {
+		t.Errorf("the forgotten probe left %v and woke the store %d times", p.last("a"), len(woken))
+	}
 	p.start(testKey, "a", where)
 	<-asked
-	close(let)
-	<-woken
-	if p.last("a") == nil {
-		t.Error("the answer after the forget is lost")
-	}
-	if len(woken) > 0 {
-		t.Error("the forgotten probe woke the store")
+	let <- struct{}{}
+	p.running.Wait()
+	if a := p.last("a"); a == nil || a.err != nil || len(woken) != 1 {
+		t.Errorf("the next probe left %v and woke the store %d times", a, len(woken))
 	}
 }
