@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
@@ -54,24 +55,31 @@ func (o *PostgresOptions) Validate() []error {
 }
 
 // Open connects to the database and brings its schema up to date, waiting for
-// the database to come up for as long as the options allow.
+// the database to come up for as long as the options allow. A connection string
+// that cannot be read is not worth waiting for.
 func (o *PostgresOptions) Open(ctx context.Context) (*postgres.Database, error) {
-	dsn, err := os.ReadFile(o.DSNFile)
+	content, err := os.ReadFile(o.DSNFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading --postgres-dsn-file: %w", err)
 	}
-	config := postgres.Config{ConnString: strings.TrimSpace(string(dsn)), MaxConns: o.MaxConnections}
+	config := postgres.Config{ConnString: strings.TrimSpace(string(content)), MaxConns: o.MaxConnections}
+	if config.ConnString == "" {
+		return nil, fmt.Errorf("reading --postgres-dsn-file: %s is empty", o.DSNFile)
+	}
 	var database *postgres.Database
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, time.Second, o.ConnectTimeout, true, func(ctx context.Context) (bool, error) {
 		database, last = postgres.Open(ctx, config)
+		if errors.As(last, new(*pgconn.ParseConfigError)) {
+			return false, last
+		}
 		if last != nil {
 			klog.FromContext(ctx).Info("Waiting for PostgreSQL", "reason", last.Error())
 		}
 		return last == nil, nil
 	})
-	if err != nil {
+	if wait.Interrupted(err) {
 		return nil, fmt.Errorf("waiting for PostgreSQL: %w: %w", err, last)
 	}
-	return database, nil
+	return database, err
 }

@@ -1,0 +1,74 @@
+package validation
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"platform.dev/stores/pkg/apis/platform"
+)
+
+func newEngine() *platform.Engine {
+	return &platform.Engine{
+		ObjectMeta: metav1.ObjectMeta{Name: "medusa"},
+		Spec: platform.EngineSpec{
+			Versions:       []platform.EngineVersion{{Name: "1.0"}},
+			DefaultVersion: "1.0",
+			Plans:          []platform.EnginePlan{{Name: "small", Quota: map[string]resource.Quantity{"limits.cpu": resource.MustParse("2")}}},
+			DefaultPlan:    "small",
+			Mappings:       []platform.ValueMapping{{Value: "store.title", From: platform.StoreFieldDisplayName}},
+			Credentials:    []platform.Credential{{Key: "admin-password"}},
+			Storefront:     platform.Storefront{AdminPath: "/app", Checks: []platform.StorefrontCheck{{Path: "/store/products?limit=1"}}},
+		},
+	}
+}
+
+func TestValidateEngine(t *testing.T) {
+	t.Parallel()
+	list := &runtime.RawExtension{Raw: []byte(`[]`)}
+	tests := []struct {
+		name   string
+		change func(*platform.EngineSpec)
+		want   string
+	}{
+		{"plain", func(*platform.EngineSpec) {}, ""},
+		{"default version not offered", func(s *platform.EngineSpec) { s.DefaultVersion = "2.0" }, "spec.defaultVersion"},
+		{"default plan not offered", func(s *platform.EngineSpec) { s.DefaultPlan = "large" }, "spec.defaultPlan"},
+		{"values that are a list", func(s *platform.EngineSpec) { s.Values = list }, "spec.values"},
+		{"schema that is a list", func(s *platform.EngineSpec) { s.ValuesSchema = list }, "spec.valuesSchema"},
+		{"values of a version that are a list", func(s *platform.EngineSpec) { s.Versions[0].Values = list }, "spec.versions[0].values"},
+		{"values of a plan that are a list", func(s *platform.EngineSpec) { s.Plans[0].Values = list }, "spec.plans[0].values"},
+		{"negative quota", func(s *platform.EngineSpec) { s.Plans[0].Quota["limits.cpu"] = resource.MustParse("-1") }, "spec.plans[0].quota[limits.cpu]"},
+		{"quota of nothing", func(s *platform.EngineSpec) { s.Plans[0].Quota["a b"] = resource.MustParse("1") }, "spec.plans[0].quota[a b]"},
+		{"negative limit", func(s *platform.EngineSpec) {
+			s.Plans[0].Limits.Max = map[string]resource.Quantity{"memory": resource.MustParse("-1Gi")}
+		}, "spec.plans[0].limits.max[memory]"},
+		{"mapping with a comma", func(s *platform.EngineSpec) { s.Mappings[0].Value = "a,b=c" }, "spec.mappings[0].value"},
+		{"mapping with an empty part", func(s *platform.EngineSpec) { s.Mappings[0].Value = "a..b" }, "spec.mappings[0].value"},
+		{"credential with a slash", func(s *platform.EngineSpec) { s.Credentials[0].Key = "a/b" }, "spec.credentials[0].key"},
+		{"check of another host", func(s *platform.EngineSpec) { s.Storefront.Checks[0].Path = "//evil.example.com" }, "spec.storefront.checks[0].path"},
+		{"check with a line break", func(s *platform.EngineSpec) { s.Storefront.Checks[0].Path = "/a\r\nX: y" }, "spec.storefront.checks[0].path"},
+		{"admin path that is a URL", func(s *platform.EngineSpec) { s.Storefront.AdminPath = "https://evil.example.com" }, "spec.storefront.adminPath"},
+		{"no admin path", func(s *platform.EngineSpec) { s.Storefront.AdminPath = "" }, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			engine := newEngine()
+			test.change(&engine.Spec)
+			expect(t, ValidateEngine(engine), test.want)
+		})
+	}
+}
+
+func TestValidateEngineUpdate(t *testing.T) {
+	t.Parallel()
+	old := newEngine()
+	old.ResourceVersion = "1"
+	engine := old.DeepCopy()
+	expect(t, ValidateEngineUpdate(engine, old), "")
+	engine.Spec.DefaultPlan = "large"
+	expect(t, ValidateEngineUpdate(engine, old), "spec.defaultPlan")
+}
