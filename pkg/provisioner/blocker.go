@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 )
+
+// eventsAgain is when to look again at what only an event has told.
+const eventsAgain = 15 * time.Second
 
 // brokenContainer are the reasons of waiting containers that do not go away by
 // themselves.
@@ -160,7 +164,7 @@ func (c *Controller) missingPods(ctx context.Context, a *attempt, w *workload) (
 	}
 	if newest >= 0 {
 		// Nothing that is watched changes when pods become possible.
-		return failed(events.Items[newest].Reason, subject+": "+events.Items[newest].Message, pollInterval(0, retryMost/20, retryMost)), nil
+		return failed(events.Items[newest].Reason, subject+": "+events.Items[newest].Message, eventsAgain), nil
 	}
 	return waiting("WorkloadProgressing", subject+": it has no pods yet.", 0), nil
 }

@@ -238,5 +238,6 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.mu.Unlock()
 	if m != nil {
 		c.probes.forget(m.uid)
+		c.watches.stop(m.namespace)
 	}
 }

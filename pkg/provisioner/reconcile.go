@@ -35,6 +35,7 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.
 		memory:    c.remember(key, store.UID),
 		base:      store.Status.DeepCopy(),
 	}
+	a.memory.namespace = a.namespace
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("store", klog.KObj(store), "uid", store.UID, "generation", store.Generation))
 	switch {
 	case store.Spec.Suspend:

@@ -73,10 +73,6 @@ func (a *attempt) stepOf(condition string) *v1alpha1.StoreStep {
 // record puts what a step found into its condition and its entry in steps, and
 // tells of it in an event if it is news.
 func (c *Controller) record(a *attempt, condition string, r result) {
-	if r.reason == "" {
-		// What others report does not always come with one, and the API wants one.
-		r.reason = "Unknown"
-	}
 	before := a.condition(condition)
 	news := before == nil || before.Reason != r.reason
 	step := a.stepOf(condition)
@@ -109,6 +105,10 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 // stopAt records a step that is not done, and what that means for the steps
 // after it, of which nothing is known now, and for the store.
 func (c *Controller) stopAt(a *attempt, name string, r result) {
+	if r.reason == "" {
+		// What others report does not always come with one, and the API wants one.
+		r.reason = "Unknown"
+	}
 	c.record(a, name, r)
 	for _, later := range stepNames[slices.Index(stepNames, name)+1:] {
 		a.setCondition(later, metav1.ConditionUnknown, "Waiting", fmt.Sprintf("Waiting for %s.", name))

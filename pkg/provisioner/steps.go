@@ -108,6 +108,7 @@ type attempt struct {
 // it can be lost at any time: it saves requests and paces retries.
 type memory struct {
 	uid       types.UID // tells a later store of the same name
+	namespace string    // the store's namespace
 	written   string    // resourceVersion of the last status written
 	applied   string    // digest of what stands in the namespace
 	appliedAt time.Time
