@@ -383,3 +383,22 @@ func TestLaterStoreOfTheSameNameIsAnother(t *testing.T) {
 		t.Errorf("both have namespace %s", NamespaceName(first))
 	}
 }
+
+func TestAccessTakesAMomentToBeGranted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	granted := false
+	w.kube.PrependReactor("patch", "resourcequotas", func(clientgotesting.Action) (bool, runtime.Object, error) {
+		return !granted, nil, apierrors.NewForbidden(corev1.Resource("resourcequotas"), "store-plan", errors.New("not yet"))
+	})
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionNamespaceReady, metav1.ConditionFalse, "GrantingAccess")
+	if len(w.events.Events) > 0 {
+		t.Errorf("what is normal made an event: %s", <-w.events.Events)
+	}
+	w.clock = w.clock.Add(time.Minute)
+	store = w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionNamespaceReady, metav1.ConditionFalse, "Forbidden")
+	granted = true
+	w.becomeReady(t)
+}
