@@ -300,6 +300,21 @@ func TestMedusaBootstrapName(t *testing.T) {
 	}
 }
 
+// A new title must not take the shop down, a new URL must reach the server.
+func TestMedusaRestarts(t *testing.T) {
+	t.Parallel()
+	template := func(values string) corev1.PodTemplateSpec {
+		return find[*appsv1.Deployment](t, render(t, withSecret+values), "medusa").Spec.Template
+	}
+	original := template("")
+	if diff := cmp.Diff(original, template("store: {title: New}")); diff != "" {
+		t.Errorf("a new title restarts the server:\n%s", diff)
+	}
+	if cmp.Equal(original, template("store: {url: 'https://new.example.com'}")) {
+		t.Error("a new URL does not restart the server")
+	}
+}
+
 func TestMedusaHibernated(t *testing.T) {
 	t.Parallel()
 	objects := render(t, withSecret+"hibernated: true")

@@ -95,6 +95,7 @@ export async function productDetail(handle) {
   const product = await api.product(handle)
   if (!product) return notFound()
   const variants = (product.variants ?? []).filter((variant) => price(variant) !== undefined)
+  variants.sort((a, b) => a.variant_rank - b.variant_rank)
 
   const choice = h("select", { name: "variant", required: true },
     variants.map((variant) =>
