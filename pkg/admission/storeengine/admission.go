@@ -197,7 +197,7 @@ func validateSchema(engine *platform.Engine) field.ErrorList {
 		return nil
 	}
 	if _, err := valuesschema.Parse(engine.Spec.ValuesSchema.Raw); err != nil {
-		return field.ErrorList{field.Invalid(field.NewPath("spec", "valuesSchema"), string(engine.Spec.ValuesSchema.Raw), err.Error())}
+		return field.ErrorList{field.Invalid(field.NewPath("spec", "valuesSchema"), field.OmitValueType{}, err.Error())}
 	}
 	return nil
 }

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
@@ -20,15 +23,16 @@ type Schema struct {
 	schema *spec.Schema
 }
 
-// Parse reads a schema. It fails on anything but a JSON object, and on $ref,
-// which the validator does not follow.
+// Parse reads a schema. It fails on anything but a JSON object, on $ref, which the
+// validator does not follow, and on patterns that are no regular expressions, which
+// would match nothing.
 func Parse(raw []byte) (*Schema, error) {
 	var document any
 	if err := json.Unmarshal(raw, &document); err != nil {
 		return nil, fmt.Errorf("reading the schema: %w", err)
 	}
-	if hasReference(document) {
-		return nil, errors.New(`the schema must not use "$ref": write the referenced schema in its place`)
+	if err := check(document); err != nil {
+		return nil, err
 	}
 	schema := &spec.Schema{}
 	if err := json.Unmarshal(raw, schema); err != nil {
@@ -41,7 +45,7 @@ func Parse(raw []byte) (*Schema, error) {
 func (s *Schema) Validate(values []byte, path *field.Path) field.ErrorList {
 	var document any
 	if err := json.Unmarshal(values, &document); err != nil {
-		return field.ErrorList{field.Invalid(path, string(values), err.Error())}
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
 	}
 	result := validate.NewSchemaValidator(s.schema, nil, path.String(), strfmt.Default).Validate(document)
 	var errs field.ErrorList
@@ -51,25 +55,35 @@ func (s *Schema) Validate(values []byte, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(field.NewPath(invalid.Name), invalid.Value, err.Error()))
 			continue
 		}
-		errs = append(errs, field.Invalid(path, string(values), err.Error()))
+		errs = append(errs, field.Invalid(path, field.OmitValueType{}, err.Error()))
 	}
 	return errs
 }
 
-func hasReference(document any) bool {
+// check looks for what the validator would pass over in silence. A property may
+// have any name, but its value there is a schema and no string.
+func check(document any) error {
 	switch node := document.(type) {
 	case map[string]any:
-		for key, value := range node {
-			if _, isString := value.(string); key == "$ref" && isString || hasReference(value) {
-				return true
+		if _, ok := node["$ref"].(string); ok {
+			return errors.New(`the schema must not use "$ref": write the referenced schema in its place`)
+		}
+		if pattern, ok := node["pattern"].(string); ok {
+			if _, err := regexp.Compile(pattern); err != nil {
+				return fmt.Errorf("the pattern %q must be a regular expression: %w", pattern, err)
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(node)) {
+			if err := check(node[key]); err != nil {
+				return err
 			}
 		}
 	case []any:
 		for _, value := range node {
-			if hasReference(value) {
-				return true
+			if err := check(value); err != nil {
+				return err
 			}
 		}
 	}
-	return false
+	return nil
 }

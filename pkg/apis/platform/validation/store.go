@@ -92,7 +92,7 @@ func validateJSONObject(values *runtime.RawExtension, path *field.Path) field.Er
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(values.Raw, &object); err != nil || object == nil {
-		return field.ErrorList{field.Invalid(path, string(values.Raw), "must be a JSON object")}
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "must be a JSON object")}
 	}
 	return nil
 }
