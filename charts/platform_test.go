@@ -1,0 +1,207 @@
+package charts
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/apis/platform/install"
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/apis/platform/validation"
+)
+
+// platformValues are the values files that the chart ships.
+var platformValues = []string{"values-local.yaml", "values-prod.yaml"}
+
+// renderPlatform renders the platform's chart with one of its values files and,
+// over it, values given as YAML.
+func renderPlatform(t *testing.T, file, over string) ([]object, error) {
+	t.Helper()
+	loaded, err := loader.Load("platform")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile("platform/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var base, given map[string]any
+	if err := yaml.UnmarshalStrict(content, &base); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if err := yaml.Unmarshal([]byte(over), &given); err != nil {
+		t.Fatal(err)
+	}
+	release := chartutil.ReleaseOptions{Name: "platform", Namespace: "platform", Revision: 1, IsInstall: true}
+	values, err := chartutil.ToRenderValues(loaded, chartutil.CoalesceTables(given, base), release, nil)
+	if err != nil {
+		return nil, err
+	}
+	files, err := engine.Render(loaded, values)
+	if err != nil {
+		return nil, err
+	}
+	return decode(t, files), nil
+}
+
+func mustRenderPlatform(t *testing.T, file string) []object {
+	t.Helper()
+	objects, err := renderPlatform(t, file, "")
+	if err != nil {
+		t.Fatalf("rendering with %s: %v", file, err)
+	}
+	return objects
+}
+
+func TestPlatformValues(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ file, over, refused string }{
+		"local":                      {file: "values-local.yaml"},
+		"production":                 {file: "values-prod.yaml"},
+		"an unknown key":             {file: "values-local.yaml", over: "replicas: 3", refused: "replicas"},
+		"an unknown nested key":      {file: "values-local.yaml", over: "apiserver: {replica: 3}", refused: "replica"},
+		"a URL scheme of its own":    {file: "values-local.yaml", over: "storeURL: {scheme: ftp}", refused: "storeURL/scheme"},
+		"no database":                {file: "values-local.yaml", over: "postgres: {enabled: false}", refused: "database.existingSecret"},
+		"a certificate without CA":   {file: "values-local.yaml", over: "certificate: {mode: existing, existingSecret: x}", refused: "caBundle"},
+		"an upper-case domain":       {file: "values-local.yaml", over: "domain: Shops.example.com", refused: "domain"},
+		"a route of an unknown type": {file: "values-prod.yaml", over: "stores: {route: {type: nodeport}}", refused: "route/type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := renderPlatform(t, tc.file, tc.over)
+			if tc.refused == "" && err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if tc.refused != "" && (err == nil || !strings.Contains(err.Error(), tc.refused)) {
+				t.Errorf("got %v, want an error that names %q", err, tc.refused)
+			}
+		})
+	}
+}
+
+func TestPlatformPodSecurity(t *testing.T) {
+	t.Parallel()
+	for _, file := range platformValues {
+		objects := mustRenderPlatform(t, file)
+		assertRestricted(t, objects)
+		for owner, pod := range pods(objects) {
+			for _, container := range containers(pod.Spec) {
+				if container.Resources.Requests.Memory().IsZero() || container.Resources.Limits.Memory().IsZero() {
+					t.Errorf("%s: container %s/%s has no memory request or limit", file, owner, container.Name)
+				}
+			}
+		}
+	}
+}
+
+// With any of these missing the API server never becomes ready.
+func TestAPIServerMayReadWhatAdmissionNeeds(t *testing.T) {
+	t.Parallel()
+	role := find[*rbacv1.ClusterRole](t, mustRenderPlatform(t, "values-prod.yaml"), "platform-apiserver")
+	for group, resources := range map[string][]string{
+		"": {"namespaces"},
+		"admissionregistration.k8s.io": {
+			"mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings",
+		},
+		"flowcontrol.apiserver.k8s.io": {"flowschemas", "prioritylevelconfigurations"},
+	} {
+		for _, resource := range resources {
+			for _, verb := range []string{"get", "list", "watch"} {
+				if !allows(role.Rules, group, resource, verb) {
+					t.Errorf("the API server may not %s %s.%s", verb, resource, group)
+				}
+			}
+		}
+	}
+}
+
+func TestProvisionerHasNoRightsOutsideStores(t *testing.T) {
+	t.Parallel()
+	objects := mustRenderPlatform(t, "values-prod.yaml")
+	role := find[*rbacv1.ClusterRole](t, objects, "platform-provisioner")
+	for _, resource := range []string{"secrets", "configmaps", "pods", "services", "serviceaccounts", "persistentvolumeclaims"} {
+		for _, verb := range []string{"get", "list", "watch", "create", "update", "patch", "delete"} {
+			if allows(role.Rules, "", resource, verb) {
+				t.Errorf("the provisioner may %s %s in the whole cluster", verb, resource)
+			}
+		}
+	}
+	for _, rule := range role.Rules {
+		if slices.Contains(rule.APIGroups, "*") || slices.Contains(rule.Resources, "*") || slices.Contains(rule.Verbs, "*") {
+			t.Errorf("the provisioner has a rule with a wildcard in the whole cluster: %v", rule)
+		}
+		if slices.Contains(rule.Verbs, "bind") && !slices.Equal(rule.ResourceNames, []string{"platform-provisioner-store"}) {
+			t.Errorf("the provisioner may bind the roles %v", rule.ResourceNames)
+		}
+		if slices.Contains(rule.Verbs, "escalate") || slices.Contains(rule.Verbs, "impersonate") {
+			t.Errorf("the provisioner may %v", rule.Verbs)
+		}
+	}
+	for _, o := range objects {
+		if binding, ok := o.(*rbacv1.ClusterRoleBinding); ok && binding.RoleRef.Name == "platform-provisioner-store" {
+			t.Errorf("%s gives the rights in a store's namespace in all namespaces", binding.Name)
+		}
+	}
+}
+
+// What the chart brings as an engine is accepted by the API.
+func TestPlatformEngines(t *testing.T) {
+	t.Parallel()
+	scheme := runtime.NewScheme()
+	install.Install(scheme)
+	for _, file := range platformValues {
+		engines := find[*corev1.ConfigMap](t, mustRenderPlatform(t, file), "platform-engines")
+		if len(engines.Data) == 0 {
+			t.Errorf("%s: there is no engine", file)
+		}
+		for name, manifest := range engines.Data {
+			served, hub := &v1alpha1.Engine{}, &platform.Engine{}
+			if err := yaml.UnmarshalStrict([]byte(manifest), served); err != nil {
+				t.Errorf("%s: %s: %v", file, name, err)
+				continue
+			}
+			scheme.Default(served)
+			if err := scheme.Convert(served, hub, nil); err != nil {
+				t.Fatal(err)
+			}
+			if errs := validation.ValidateEngine(hub); len(errs) > 0 {
+				t.Errorf("%s: %s: %v", file, name, errs.ToAggregate())
+			}
+		}
+	}
+}
+
+// Nobody is told to trust a certificate that was not checked.
+func TestAPIServiceVerifiesTheCertificate(t *testing.T) {
+	t.Parallel()
+	for _, file := range platformValues {
+		service := find[*unstructured.Unstructured](t, mustRenderPlatform(t, file), "v1alpha1.platform.dev")
+		spec := service.Object["spec"].(map[string]any)
+		if spec["insecureSkipTLSVerify"] != nil {
+			t.Errorf("%s: the APIService skips verification", file)
+		}
+		_, injected := service.GetAnnotations()["cert-manager.io/inject-ca-from"]
+		if bundle, _ := spec["caBundle"].(string); bundle == "" && !injected {
+			t.Errorf("%s: the APIService has no CA bundle", file)
+		}
+	}
+}
+
+func allows(rules []rbacv1.PolicyRule, group, resource, verb string) bool {
+	return slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool {
+		return slices.Contains(rule.APIGroups, group) && slices.Contains(rule.Resources, resource) && slices.Contains(rule.Verbs, verb)
+	})
+}
