@@ -65,21 +65,14 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 	return done("WorkloadReady", fmt.Sprintf("All %d workloads of the release are ready.", len(a.workloads))), nil
 }
 
-// readWorkloads reads the release's workloads, unless they are known already.
+// readWorkloads reads the release's workloads, unless they are known already:
+// databases, then the jobs that prepare them, then what needs both, so that the
+// first that is not ready is the one that the others wait for.
 func (c *Controller) readWorkloads(ctx context.Context, a *attempt) error {
 	if a.workloads != nil {
 		return nil
 	}
 	found := []workload{}
-	deployments, err := c.kube.AppsV1().Deployments(a.namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("listing Deployments in namespace %s: %w", a.namespace, err)
-	}
-	for i := range deployments.Items {
-		if ofRelease(&deployments.Items[i]) {
-			found = append(found, deployment(&deployments.Items[i]))
-		}
-	}
 	statefulSets, err := c.kube.AppsV1().StatefulSets(a.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing StatefulSets in namespace %s: %w", a.namespace, err)
@@ -96,6 +89,15 @@ func (c *Controller) readWorkloads(ctx context.Context, a *attempt) error {
 	for i := range jobs.Items {
 		if ofRelease(&jobs.Items[i]) {
 			found = append(found, job(&jobs.Items[i]))
+		}
+	}
+	deployments, err := c.kube.AppsV1().Deployments(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing Deployments in namespace %s: %w", a.namespace, err)
+	}
+	for i := range deployments.Items {
+		if ofRelease(&deployments.Items[i]) {
+			found = append(found, deployment(&deployments.Items[i]))
 		}
 	}
 	a.workloads = found
