@@ -90,7 +90,7 @@ func TestApplyOwnsNeitherStatusNorOwner(t *testing.T) {
 	got := map[string]string{}
 	for _, entry := range applied.ManagedFields {
 		if entry.Operation == metav1.ManagedFieldsOperationApply {
-			got[entry.Manager] = string(entry.FieldsV1.Raw)
+			got[entry.Manager] = entry.FieldsV1.GetRawString()
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -48,7 +48,12 @@ func ValidateStoreUpdate(store, old *platform.Store) field.ErrorList {
 // ValidateStoreStatusUpdate returns every fault of a new status.
 func ValidateStoreStatusUpdate(store, old *platform.Store) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&store.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, metav1validation.ValidateConditions(store.Status.Conditions, field.NewPath("status", "conditions"))...)
+	faults := metav1validation.ValidateConditions(store.Status.Conditions, field.NewPath("status", "conditions"))
+	for _, fault := range faults {
+		// Unlike those of built-in types, our tags leave conditions to this function.
+		fault.CoveredByDeclarative = false
+	}
+	return append(errs, faults...)
 }
 
 // validateTitle refuses what cannot be shown as it is written: control
