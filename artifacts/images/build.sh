@@ -34,9 +34,9 @@ readonly RECIPES REPOSITORY OUTPUT
 # Parts that several images share, each kept under the digest of its inputs.
 readonly PARTS=$OUTPUT/.parts
 
-# shellcheck source=lib/debian.sh
+# shellcheck source-path=SCRIPTDIR source=lib/debian.sh
 source "$RECIPES/lib/debian.sh"
-# shellcheck source=lib/parts.sh
+# shellcheck source-path=SCRIPTDIR source=lib/parts.sh
 source "$RECIPES/lib/parts.sh"
 
 # make_NAME FOLDER makes the part NAME in the empty folder FOLDER. It runs as a

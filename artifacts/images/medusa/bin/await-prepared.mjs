@@ -6,6 +6,9 @@ import { connect, isPrepared, releaseName } from "./database.mjs"
 
 const POLL_MS = 250
 
+// The first process of a container is not ended by a signal it does not handle.
+process.once("SIGTERM", () => process.exit(143))
+
 const release = releaseName()
 console.log(`waiting for the database to be prepared for release ${release}`)
 

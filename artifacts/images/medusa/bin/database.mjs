@@ -11,9 +11,6 @@ const APP = join(import.meta.dirname, "..")
 const POLL_MS = 200
 const CONNECT_TIMEOUT_MS = 3000
 
-// The first process of a container is not ended by a signal it does not handle.
-process.once("SIGTERM", () => process.exit(143))
-
 /**
  * Connects, trying again for as long as the database refuses: a pod of it may be
  * just starting. A lost connection rejects the query in progress.

@@ -12,6 +12,9 @@ const LOCK = 0x6d656475 // any number that nothing else in the store's database 
 const ATTEMPTS = 5
 const RETRY_MS = 1000
 
+// The first process of a container is not ended by a signal it does not handle.
+process.once("SIGTERM", () => process.exit(143))
+
 const release = releaseName()
 for (let attempt = 1; ; attempt++) {
   try {
