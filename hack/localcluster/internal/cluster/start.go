@@ -41,12 +41,12 @@ func Start(ctx context.Context, want Config, phase Phase) (config Config, alread
 		current, err = prepare(want)
 	case err == nil:
 		err = current.reusable(want)
+		if err == nil && healthy(ctx, want.Output) {
+			return current.Config, true, nil
+		}
 	}
 	if err != nil {
 		return Config{}, false, err
-	}
-	if healthy(ctx, want.Output) {
-		return current.Config, true, nil
 	}
 	return current.Config, false, current.start(ctx, phase)
 }

@@ -58,6 +58,9 @@ func TestLayerEntries(t *testing.T) {
 		{"one file", Tree{Source: filepath.Join(folder, "bin", "tool"), Target: "/pause"}, []entry{
 			{Name: "pause", Type: tar.TypeReg, Mode: 0o755, Content: "tool"},
 		}},
+		{"one file behind a link", Tree{Source: filepath.Join(folder, "link"), Target: "/pause"}, []entry{
+			{Name: "pause", Type: tar.TypeReg, Mode: 0o755, Content: "tool"},
+		}},
 		{"tar without its root entry", Archive{Path: base}, []entry{
 			{Name: "same", Type: tar.TypeReg, Content: "1"}, {Name: "changed", Type: tar.TypeReg, Content: "1"},
 			{Name: "gone/", Type: tar.TypeDir, Mode: 0o755}, {Name: "gone/inside", Type: tar.TypeReg},

@@ -15,7 +15,8 @@ import (
 // Tree is a layer source made of one file or folder of the host. A folder's
 // content appears below Target, a file appears as Target itself.
 type Tree struct {
-	// Source is the file or folder to pack.
+	// Source is the file or folder to pack. Where it is a symbolic link, what it
+	// leads to is packed; links below it stay links.
 	Source string
 	// Target is the absolute path it gets in the image.
 	Target string
@@ -26,11 +27,15 @@ type Tree struct {
 // writeTo writes the entries in lexical order. Modes are kept; anything but
 // regular files, folders and symbolic links is an error.
 func (t Tree) writeTo(tw *tar.Writer, mtime time.Time) error {
-	return filepath.WalkDir(t.Source, func(name string, entry fs.DirEntry, err error) error {
+	source, err := filepath.EvalSymlinks(t.Source)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(source, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		relative, err := filepath.Rel(t.Source, name)
+		relative, err := filepath.Rel(source, name)
 		if err != nil {
 			return err
 		}
