@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	metav1apply "k8s.io/client-go/applyconfigurations/meta/v1"
 	"k8s.io/client-go/dynamic"
 
@@ -95,6 +96,33 @@ func TestApplyOwnsNeitherStatusNorOwner(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("managed fields (-want +got):\n%s", diff)
+	}
+}
+
+// Free-form values are applied, taken over and given up like any other field.
+func TestApplyValues(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	wanted := func(values string) *applyv1alpha1.StoreApplyConfiguration {
+		spec := applyv1alpha1.StoreSpec().WithEngine(engine.Name)
+		if values != "" {
+			spec = spec.WithValues(runtime.RawExtension{Raw: []byte(values)})
+		}
+		return applyv1alpha1.Store("flowers", namespace).WithSpec(spec)
+	}
+	for _, values := range []string{`{"theme":"dark"}`, `{"theme":"light"}`, ""} {
+		applied, err := stores.Apply(t.Context(), wanted(values), metav1.ApplyOptions{FieldManager: "gitops"})
+		if err != nil {
+			t.Fatalf("applying values %q: %v", values, err)
+		}
+		got := ""
+		if applied.Spec.Values != nil {
+			got = string(applied.Spec.Values.Raw)
+		}
+		if got != values {
+			t.Errorf("values are %q, want %q", got, values)
+		}
 	}
 }
 

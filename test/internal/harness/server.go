@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -27,7 +28,7 @@ func (e *Environment) StartServer(t testing.TB, dsn string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := e.startServer(t.Context(), fmt.Sprintf("apiserver-%d", port), dsn, port)
+	server, err := e.startServer(t.Context(), "apiserver-"+strings.ReplaceAll(t.Name(), "/", "-"), dsn, port)
 	if err != nil {
 		t.Fatal(err)
 	}
