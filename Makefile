@@ -64,7 +64,8 @@ verify-generate: generate ## Fail if generated files are not up to date
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check the code and the import rules
-	$< run ./... ./hack/localcluster/... ./test/...
+	$< run ./... ./test/...
+	$< run ./hack/localcluster/internal/... ./hack/localcluster/cmd/{localcluster,image,pause}
 
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 	GOWORK=off GOBIN=$(CURDIR)/$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
