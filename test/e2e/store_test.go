@@ -27,10 +27,8 @@ func TestStoreSellsAndGoes(t *testing.T) {
 	})
 	store := waitFor(t, "bits", v1alpha1.ConditionReady, 8*time.Minute)
 
-	var placed struct {
-		DisplayID int `json:"displayId"`
-	}
-	if output := order(t, store); json.Unmarshal([]byte(output), &placed) != nil || placed.DisplayID == 0 {
+	var placed struct{ Number int }
+	if output := order(t, store); json.Unmarshal([]byte(output), &placed) != nil || placed.Number == 0 {
 		t.Errorf("the order has no number: %s", output)
 	}
 	if page := getPage(t, store); !strings.Contains(html.UnescapeString(page), title) {
