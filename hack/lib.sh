@@ -37,13 +37,13 @@ kubectl() {
 # build makes the binaries and the images at the same time: one is bound by the
 # compiler, the other mostly by npm.
 build() {
-  local images=0
-  go build -o "$bin/" ./hack/localcluster/cmd/image
   artifacts/images/build.sh medusa postgres &
-  hack/build.sh || { kill %%; return 1; }
-  wait %% || images=$?
-  artifacts/images/build.sh apiserver provisioner || images=$?
-  return "$images"
+  local images=$!
+  if ! hack/build.sh; then
+    kill "$images"
+    return 1
+  fi
+  wait "$images" && artifacts/images/build.sh apiserver provisioner
 }
 
 # install brings the platform into the cluster, or up to date, and waits until
