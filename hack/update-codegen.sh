@@ -8,6 +8,8 @@ export GOBIN="$PWD/_output/bin/codegen"
 module=platform.dev/stores
 boilerplate=hack/boilerplate.go.txt
 
+# A module that has not been downloaded has no folder.
+go mod download k8s.io/code-generator
 # shellcheck source=/dev/null
 source "$(go list -m -f '{{.Dir}}' k8s.io/code-generator)/kube_codegen.sh"
 
