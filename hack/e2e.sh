@@ -10,7 +10,7 @@ source hack/lib.sh
 # devices and namespaces, firewall rules and cgroups.
 machine() {
   echo "# processes"
-  ps -eo comm= | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$)' | sort || true
+  cat /proc/[0-9]*/comm 2>/dev/null | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$)' | sort || true
   echo "# mounts"
   awk '{print $2}' /proc/mounts | sort
   echo "# network"
