@@ -1,23 +1,19 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that tests and the demo need and the machine
-# lacks. Only what is missing is named to a user who is not root.
+# Installs the Debian packages that the tests and the demo need and the machine
+# lacks. A user who is not root is told which.
 set -o errexit -o nounset -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-missing=()
-for package in postgresql-15; do
-  dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-done
-if ((${#missing[@]})); then
+if ! dpkg-query -W -f='${db:Status-Status}' postgresql-15 2>/dev/null | grep -qx installed; then
   if ((EUID)); then
-    echo "These packages are missing. As root, run: apt-get install --no-install-recommends ${missing[*]}" >&2
+    echo "PostgreSQL is missing. As root, run: apt-get install --no-install-recommends postgresql-15" >&2
     exit 1
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  # No cluster is made at installation: every test makes its own.
+  # No database is made at installation: every test makes its own.
   mkdir -p /etc/postgresql-common
   [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
-  apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  apt-get install -y -qq --no-install-recommends postgresql-15
 fi
 hack/localcluster/packages.sh
