@@ -8,20 +8,20 @@ source hack/lib.sh
 
 # machine lists what a cluster could leave behind: processes, mounts, network
 # devices and namespaces, firewall rules and cgroups.
-machine() {
+machine() (
+  set +o errexit +o pipefail # what is not there is not left behind
   echo "# processes"
-  cat /proc/[0-9]*/comm 2>/dev/null | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$)' | sort || true
+  cat /proc/[0-9]*/comm | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$)' | sort
   echo "# mounts"
   awk '{print $2}' /proc/mounts | sort
   echo "# network"
-  ls /sys/class/net /var/run/netns 2>/dev/null | sort
+  ls /sys/class/net /var/run/netns | sort
   echo "# firewall"
-  for tables in iptables-save ip6tables-save; do
-    { "$tables" 2>/dev/null || true; } | { grep -E '^(:|-A)' || true; } | sed 's/\[.*//' | sort
-  done
+  iptables-save | grep -E '^(:|-A)' | sed 's/\[.*//' | sort
+  ip6tables-save | grep -E '^(:|-A)' | sed 's/\[.*//' | sort
   echo "# cgroups"
-  find /sys/fs/cgroup -mindepth 1 -maxdepth 3 -type d 2>/dev/null | grep -iE 'kube|localcluster' | sort || true
-}
+  find /sys/fs/cgroup -mindepth 1 -maxdepth 3 -type d | grep -iE 'kube|localcluster' | sort
+) 2>/dev/null
 
 if [[ -x $bin/localcluster ]]; then
   phase "Stop the cluster that runs" "$bin/localcluster" stop
