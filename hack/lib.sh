@@ -7,13 +7,17 @@ cluster=${CLUSTER:-local}
 namespace=${PLATFORM_NAMESPACE:-platform}
 
 case $cluster in
-  local) export KUBECONFIG=$PWD/_output/kubeconfig values=${VALUES:-charts/platform/values-local.yaml} ;;
+  local)
+    export KUBECONFIG=$PWD/_output/kubeconfig PATH=$bin:$PATH # the cluster's own kubectl
+    values=${VALUES:-charts/platform/values-local.yaml}
+    ;;
   current) values=${VALUES:?with CLUSTER=current set VALUES to a values file for your cluster, with the registry that holds the images} ;;
   *) echo "CLUSTER=$cluster: use local or current" >&2; exit 2 ;;
 esac
 
 # phase TITLE COMMAND... runs a command, shows the time it took, and keeps its
-# output in a log that is shown if it fails.
+# output in a log that is shown if it fails. A function that it runs must chain its
+# commands with &&: bash ignores errexit in what is tested.
 phase() {
   local title=$1 log start end
   shift
@@ -28,10 +32,6 @@ phase() {
   fi
   end=$(date +%s%N)
   printf '    %d.%ds\n' $(((end - start) / 1000000000)) $(((end - start) / 100000000 % 10))
-}
-
-kubectl() {
-  if [[ $cluster == local ]]; then "$bin/kubectl" "$@"; else command kubectl "$@"; fi
 }
 
 # build makes the binaries and the images at the same time: one is bound by the
@@ -49,10 +49,10 @@ build() {
 # install brings the platform into the cluster, or up to date, and waits until
 # its API answers. It ends when the shop software can be chosen.
 install() {
-  "$bin/helm" upgrade --install platform charts/platform --namespace "$namespace" --create-namespace --values "$values"
-  kubectl -n "$namespace" rollout status --timeout=5m deployment/platform-apiserver deployment/platform-provisioner
-  kubectl wait --for=condition=Available --timeout=5m apiservice/v1alpha1.platform.dev
-  kubectl wait --for=create --timeout=2m engine/medusa
+  "$bin/helm" upgrade --install platform charts/platform --namespace "$namespace" --create-namespace --values "$values" &&
+    kubectl -n "$namespace" rollout status --timeout=5m deployment/platform-apiserver deployment/platform-provisioner &&
+    kubectl wait --for=condition=Available --timeout=5m apiservice/v1alpha1.platform.dev &&
+    kubectl wait --for=create --timeout=2m engine/medusa
 }
 
 # order STORE [CONNECT] places an order in a store of the current namespace.
