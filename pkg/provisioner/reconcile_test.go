@@ -298,6 +298,20 @@ func TestReadyFollowsEvidence(t *testing.T) {
 	wantCondition(t, w.refresh(t), v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
 }
 
+// A provisioner that starts anew has no answer of any storefront yet.
+func TestRestartKeepsReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.becomeReady(t)
+	w.forget(testKey)
+	w.answers = func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "migrating", http.StatusServiceUnavailable)
+	}
+	wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+	w.untilAnswered(t)
+	wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionReady, metav1.ConditionFalse, "StorefrontNotAnswering")
+}
+
 func TestWhatCannotWorkStalls(t *testing.T) {
 	t.Parallel()
 	foreign := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace, Labels: map[string]string{"platform.dev/store-uid": "another"}}}

@@ -30,11 +30,13 @@ func (c *Controller) storefrontReady(a *attempt) result {
 		c.probes.start(keyOf(a.store), a.store.UID, c.storefrontTarget(a))
 	}
 	switch {
-	case answer == nil:
-		return waiting("Checking", "The storefront is being asked.", 0)
-	case answer.err != nil:
+	case answer != nil && answer.err != nil:
 		return waiting("StorefrontNotAnswering", answer.err.Error(), least)
+	case answer == nil && !a.isTrue(v1alpha1.ConditionStorefrontReady):
+		return waiting("Checking", "The storefront is being asked.", 0)
 	}
+	// A shop that sold goes on doing so until an answer says otherwise: a process
+	// that has just started knows of none.
 	return result{
 		outcome: outcomeDone, reason: "Selling", again: probeStale,
 		message: fmt.Sprintf("The storefront answers all %d checks.", len(a.engine.Spec.Storefront.Checks)),
