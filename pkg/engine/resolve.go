@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -28,31 +29,25 @@ func (e *NotOfferedError) Error() string {
 // Version finds the version of e that is called name; an empty name means the
 // engine's default. The error is a *NotOfferedError.
 func Version(e *v1alpha1.Engine, name string) (*v1alpha1.EngineVersion, error) {
-	if name == "" {
-		name = e.Spec.DefaultVersion
-	}
-	offered := make([]string, 0, len(e.Spec.Versions))
-	for i := range e.Spec.Versions {
-		if e.Spec.Versions[i].Name == name {
-			return &e.Spec.Versions[i], nil
-		}
-		offered = append(offered, e.Spec.Versions[i].Name)
-	}
-	return nil, &NotOfferedError{Engine: e.Name, Field: "version", Name: name, Offered: offered}
+	return find(e, "version", cmp.Or(name, e.Spec.DefaultVersion), e.Spec.Versions,
+		func(v *v1alpha1.EngineVersion) string { return v.Name })
 }
 
 // Plan finds the plan of e that is called name; an empty name means the
 // engine's default. The error is a *NotOfferedError.
 func Plan(e *v1alpha1.Engine, name string) (*v1alpha1.EnginePlan, error) {
-	if name == "" {
-		name = e.Spec.DefaultPlan
-	}
-	offered := make([]string, 0, len(e.Spec.Plans))
-	for i := range e.Spec.Plans {
-		if e.Spec.Plans[i].Name == name {
-			return &e.Spec.Plans[i], nil
+	return find(e, "plan", cmp.Or(name, e.Spec.DefaultPlan), e.Spec.Plans,
+		func(p *v1alpha1.EnginePlan) string { return p.Name })
+}
+
+// find returns the one of what e offers as field that is called name.
+func find[T any](e *v1alpha1.Engine, field, name string, items []T, nameOf func(*T) string) (*T, error) {
+	offered := make([]string, 0, len(items))
+	for i := range items {
+		if nameOf(&items[i]) == name {
+			return &items[i], nil
 		}
-		offered = append(offered, e.Spec.Plans[i].Name)
+		offered = append(offered, nameOf(&items[i]))
 	}
-	return nil, &NotOfferedError{Engine: e.Name, Field: "plan", Name: name, Offered: offered}
+	return nil, &NotOfferedError{Engine: e.Name, Field: field, Name: name, Offered: offered}
 }
