@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
@@ -90,8 +91,11 @@ func decode(t *testing.T, files map[string]string) []object {
 		if !strings.HasSuffix(path, ".yaml") {
 			continue
 		}
-		for _, document := range releaseutil.SplitManifests(files[path]) {
-			objects = append(objects, decodeOne(t, path, document))
+		documents := releaseutil.SplitManifests(files[path])
+		names := slices.Collect(maps.Keys(documents))
+		sort.Sort(releaseutil.BySplitManifestsOrder(names))
+		for _, name := range names {
+			objects = append(objects, decodeOne(t, path, documents[name]))
 		}
 	}
 	return objects
@@ -113,11 +117,13 @@ func decodeOne(t *testing.T, path, document string) object {
 	return typed.(object)
 }
 
-// find returns the object of type T with that name, or fails the test.
+// find returns the object of type T with that name, or fails the test. A name that
+// ends in "-" stands for those that begin with it, which end in a hash.
 func find[T object](t *testing.T, objects []object, name string) T {
 	t.Helper()
 	for _, o := range objects {
-		if typed, ok := o.(T); ok && strings.HasPrefix(o.GetName(), name) {
+		typed, ok := o.(T)
+		if ok && (o.GetName() == name || strings.HasSuffix(name, "-") && strings.HasPrefix(o.GetName(), name)) {
 			return typed
 		}
 	}
