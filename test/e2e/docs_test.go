@@ -1,15 +1,32 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+// A shellBlock is a block of shell in the documentation.
+type shellBlock struct {
+	line   int
+	script string
+	// notRun says why the block cannot run here. It is empty for one that can.
+	notRun string
+}
+
+var (
+	fence = regexp.MustCompile("^```([a-z]*)$")
+	// notRun stands on the line before a block that cannot run here, with why.
+	notRun = regexp.MustCompile(`^<!-- not run: (\S.*) -->$`)
+	// shells are names that others use for shell blocks. Here they are all sh, so
+	// that none is left out by its name.
+	shells = regexp.MustCompile(`^(bash|shell|zsh|console)$`)
+)
 
 // runElsewhere is true for what sets everything up or takes it down: hack/e2e.sh,
 // which `make test` calls, does both around these tests.
@@ -17,10 +34,11 @@ func runElsewhere(script string) bool {
 	return script == "make demo" || script == "make test" || strings.Contains(script, "localcluster stop")
 }
 
-// Every shell block of the documentation runs as it is printed.
+// Every shell block of the documentation runs as it is printed, or says in the
+// line before why it cannot run here.
 func TestDocumentedCommands(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"README.md", "docs/*.md", "docs/*/*.md", "hack/*/README.md"} {
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/*/*.md", "hack/*/README.md", "artifacts/*/README.md"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -36,14 +54,97 @@ func TestDocumentedCommands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, block := range shellBlock.FindAllStringSubmatch(string(text), -1) {
-			script := strings.TrimSpace(block[1])
-			if runElsewhere(script) {
+		blocks, err := shellBlocks(string(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, block := range blocks {
+			if runElsewhere(block.script) {
 				continue
 			}
-			first, _, _ := strings.Cut(script, "\n")
-			t.Run(name+"/"+first, func(t *testing.T) { runShell(t, script) })
+			first, _, _ := strings.Cut(block.script, "\n")
+			t.Run(name+"/"+first, func(t *testing.T) {
+				if block.notRun != "" {
+					t.Skipf("%s:%d: not run: %s", name, block.line, block.notRun)
+				}
+				runShell(t, block.script)
+			})
 		}
+	}
+}
+
+// shellBlocks finds the shell blocks of a Markdown text. It refuses what would
+// leave one out without a reason.
+func shellBlocks(text string) ([]shellBlock, error) {
+	var (
+		blocks []shellBlock
+		reason string   // of the mark in the line before
+		inside []string // the block's lines so far
+		opened int      // the line of the block's fence, 0 outside of blocks
+		shell  bool
+	)
+	for number, line := range strings.Split(text, "\n") {
+		number++
+		opening := fence.FindStringSubmatch(line)
+		switch {
+		case opened > 0 && line == "```":
+			if shell {
+				blocks = append(blocks, shellBlock{opened, strings.TrimSpace(strings.Join(inside, "\n")), reason})
+			}
+			opened, inside, reason = 0, nil, ""
+		case opened > 0:
+			inside = append(inside, line)
+		case opening != nil && shells.MatchString(opening[1]):
+			return nil, fmt.Errorf("line %d: write ```sh, not %s", number, line)
+		case opening != nil:
+			opened, shell = number, opening[1] == "sh"
+			if reason != "" && !shell {
+				return nil, fmt.Errorf("line %d: only a block of sh can be marked as not run", number)
+			}
+		case reason != "":
+			return nil, fmt.Errorf("line %d: the mark in the line before has no block", number)
+		case strings.Contains(line, "not run:"):
+			mark := notRun.FindStringSubmatch(line)
+			if mark == nil {
+				return nil, fmt.Errorf("line %d: mark a block with <!-- not run: REASON -->", number)
+			}
+			reason = mark[1]
+		}
+	}
+	if opened > 0 {
+		return nil, fmt.Errorf("line %d: the block does not end", opened)
+	}
+	return blocks, nil
+}
+
+func TestShellBlocks(t *testing.T) {
+	for name, test := range map[string]struct {
+		text    string
+		want    []shellBlock
+		refused string
+	}{
+		"a block that runs":      {text: "A\n```sh\nls\npwd\n```\n", want: []shellBlock{{2, "ls\npwd", ""}}},
+		"one that does not":      {text: "<!-- not run: needs DNS -->\n```sh\nls\n```\n", want: []shellBlock{{2, "ls", "needs DNS"}}},
+		"a mark is for one only": {text: "<!-- not run: x -->\n```sh\na\n```\n```sh\nb\n```\n", want: []shellBlock{{2, "a", "x"}, {5, "b", ""}}},
+		"no shell":               {text: "```yaml\na: b\n```\n```\nls\n```\n"},
+		"shell by another name":  {text: "```bash\nls\n```\n", refused: "line 1"},
+		"a mark without why":     {text: "<!-- not run: -->\n```sh\nls\n```\n", refused: "REASON"},
+		"a mark without a block": {text: "<!-- not run: x -->\nText\n", refused: "no block"},
+		"a mark of no shell":     {text: "<!-- not run: x -->\n```yaml\na: b\n```\n", refused: "only a block of sh"},
+		"a block without an end": {text: "```sh\nls\n", refused: "does not end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := shellBlocks(test.text)
+			if test.refused != "" {
+				if err == nil || !strings.Contains(err.Error(), test.refused) {
+					t.Errorf("got %v, want an error with %q", err, test.refused)
+				}
+				return
+			}
+			if err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("got %+v (error %v), want %+v", got, err, test.want)
+			}
+		})
 	}
 }
 
