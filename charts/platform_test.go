@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -143,7 +144,7 @@ func TestProvisionerHasNoRightsOutsideStores(t *testing.T) {
 		if slices.Contains(rule.APIGroups, "*") || slices.Contains(rule.Resources, "*") || slices.Contains(rule.Verbs, "*") {
 			t.Errorf("the provisioner has a rule with a wildcard in the whole cluster: %v", rule)
 		}
-		if slices.Contains(rule.Verbs, "bind") && !slices.Equal(rule.ResourceNames, []string{"platform-provisioner-store"}) {
+		if slices.Contains(rule.Verbs, "bind") && !slices.Equal(rule.ResourceNames, []string{"platform-provisioner-store", "platform-apiserver-store"}) {
 			t.Errorf("the provisioner may bind the roles %v", rule.ResourceNames)
 		}
 		if slices.Contains(rule.Verbs, "escalate") || slices.Contains(rule.Verbs, "impersonate") {
@@ -151,9 +152,19 @@ func TestProvisionerHasNoRightsOutsideStores(t *testing.T) {
 		}
 	}
 	for _, o := range objects {
-		if binding, ok := o.(*rbacv1.ClusterRoleBinding); ok && binding.RoleRef.Name == "platform-provisioner-store" {
+		if binding, ok := o.(*rbacv1.ClusterRoleBinding); ok && strings.HasSuffix(binding.RoleRef.Name, "-store") {
 			t.Errorf("%s gives the rights in a store's namespace in all namespaces", binding.Name)
 		}
+	}
+}
+
+// In a store's namespace the API server may do one thing.
+func TestAPIServerReadsOneSecret(t *testing.T) {
+	t.Parallel()
+	role := find[*rbacv1.ClusterRole](t, mustRenderPlatform(t, "values-prod.yaml"), "platform-apiserver-store")
+	want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{v1alpha1.CredentialsSecret}, Verbs: []string{"get"}}}
+	if diff := cmp.Diff(want, role.Rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 }
 

@@ -30,6 +30,8 @@ type ExtraConfig struct {
 	// Domain is where stores without a host of their own answer, such as
 	// "shops.example.com".
 	Domain string
+	// Cluster is the cluster that the stores run in, where their credentials are.
+	Cluster stores.Cluster
 }
 
 // Config is the server's configuration. Complete it before use.
@@ -63,6 +65,9 @@ func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
 	if c.extraConfig.Database == nil {
 		return nil, errors.New("the API server needs a database")
 	}
+	if c.extraConfig.Cluster == nil {
+		return nil, errors.New("the API server needs a client of the cluster")
+	}
 	server, err := c.genericConfig.New("platform-apiserver", genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("making the generic API server: %w", err)
@@ -93,9 +98,10 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 		return nil, err
 	}
 	return map[string]rest.Storage{
-		"stores":        store,
-		"stores/status": status,
-		"engines":       engine,
+		"stores":             store,
+		"stores/status":      status,
+		"stores/credentials": stores.NewCredentialsREST(store, engine, c.extraConfig.Cluster),
+		"engines":            engine,
 	}, nil
 }
 

@@ -23,6 +23,7 @@ import (
 type namespaceContents struct {
 	namespace string
 	binding   *applyrbacv1.RoleBindingApplyConfiguration
+	reader    *applyrbacv1.RoleBindingApplyConfiguration // nil for none
 	quota     *applycorev1.ResourceQuotaApplyConfiguration
 	limits    *applycorev1.LimitRangeApplyConfiguration
 	deny      *applynetworkingv1.NetworkPolicyApplyConfiguration
@@ -30,11 +31,14 @@ type namespaceContents struct {
 
 func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *namespaceContents {
 	labels := labelsFor(a.store)
-	return &namespaceContents{
+	bind := func(name, role, account string) *applyrbacv1.RoleBindingApplyConfiguration {
+		return applyrbacv1.RoleBinding(name, a.namespace).WithLabels(labels).
+			WithRoleRef(applyrbacv1.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(role)).
+			WithSubjects(applyrbacv1.Subject().WithKind(rbacv1.ServiceAccountKind).WithNamespace(c.identity.Namespace).WithName(account))
+	}
+	contents := &namespaceContents{
 		namespace: a.namespace,
-		binding: applyrbacv1.RoleBinding(roleBindingName, a.namespace).WithLabels(labels).
-			WithRoleRef(applyrbacv1.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("ClusterRole").WithName(c.identity.ClusterRole)).
-			WithSubjects(applyrbacv1.Subject().WithKind(rbacv1.ServiceAccountKind).WithNamespace(c.identity.Namespace).WithName(c.identity.ServiceAccount)),
+		binding:   bind(roleBindingName, c.identity.ClusterRole, c.identity.ServiceAccount),
 		quota: applycorev1.ResourceQuota(quotaName, a.namespace).WithLabels(labels).
 			WithSpec(applycorev1.ResourceQuotaSpec().WithHard(resourceList(plan.Quota))),
 		limits: applycorev1.LimitRange(limitsName, a.namespace).WithLabels(labels).
@@ -50,6 +54,10 @@ func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *n
 				WithPodSelector(applymetav1.LabelSelector()).
 				WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)),
 	}
+	if reader := c.identity.Reader; reader.ServiceAccount != "" {
+		contents.reader = bind(readerBindingName, reader.ClusterRole, reader.ServiceAccount)
+	}
+	return contents
 }
 
 // apply makes the contents so. The RoleBinding comes first: it is what allows
@@ -58,6 +66,11 @@ func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interfa
 	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
 	if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.binding, options); err != nil {
 		return fmt.Errorf("RoleBinding %s: %w", roleBindingName, err)
+	}
+	if n.reader != nil {
+		if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.reader, options); err != nil {
+			return fmt.Errorf("RoleBinding %s: %w", readerBindingName, err)
+		}
 	}
 	if _, err := client.CoreV1().ResourceQuotas(n.namespace).Apply(ctx, n.quota, options); err != nil {
 		return fmt.Errorf("ResourceQuota %s: %w", quotaName, err)

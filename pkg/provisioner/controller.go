@@ -45,6 +45,15 @@ type Identity struct {
 	Namespace, ServiceAccount string
 	// ClusterRole is what it needs to be inside a store's namespace.
 	ClusterRole string
+	// Reader is the platform's API server, which shows the credentials of stores
+	// to those who may see them. Left empty nobody is given that right.
+	Reader Reader
+}
+
+// Reader is who may read the credentials of stores: a service account in the
+// controller's namespace, and the ClusterRole that it gets in each store's.
+type Reader struct {
+	ServiceAccount, ClusterRole string
 }
 
 // Config is what a Controller needs. Everything without a default is required.

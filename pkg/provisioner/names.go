@@ -16,11 +16,12 @@ const FieldManager = "stores-provisioner"
 // The objects of every store's namespace that the controller makes itself.
 const (
 	// CredentialsSecret holds the engine's credentials.
-	CredentialsSecret = "store-credentials"
+	CredentialsSecret = v1alpha1.CredentialsSecret
 	// ReleaseName is the Helm release that installs the engine's chart.
 	ReleaseName = "store"
 
 	roleBindingName    = "stores-provisioner"
+	readerBindingName  = "stores-apiserver"
 	quotaName          = "store-plan"
 	limitsName         = "store-plan"
 	denyPolicyName     = "store-default-deny"
@@ -31,7 +32,7 @@ const (
 const (
 	// LabelStoreUID is the owner: the controller touches no namespace that
 	// carries another store's UID, or none.
-	LabelStoreUID = "platform.dev/store-uid"
+	LabelStoreUID = v1alpha1.LabelStoreUID
 	// LabelStoreName and LabelStoreNamespace tell people whose it is.
 	LabelStoreName      = "platform.dev/store-name"
 	LabelStoreNamespace = "platform.dev/store-namespace"

@@ -122,7 +122,7 @@ func (c *Controller) ensureNamespace(ctx context.Context, a *attempt) (result, e
 
 // digest identifies what is applied.
 func (n *namespaceContents) digest(labels map[string]string) (string, error) {
-	b, err := json.Marshal([]any{labels, n.binding, n.quota, n.limits, n.deny})
+	b, err := json.Marshal([]any{labels, n.binding, n.reader, n.quota, n.limits, n.deny})
 	if err != nil {
 		return "", fmt.Errorf("marshalling the namespace's contents: %w", err)
 	}

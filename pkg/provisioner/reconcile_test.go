@@ -91,6 +91,10 @@ func wantContents(t *testing.T, w *world) {
 	if err != nil || binding.RoleRef.Name != "inside" || len(binding.Subjects) != 1 || binding.Subjects[0].Name != "provisioner" {
 		t.Errorf("the RoleBinding is %+v (error %v)", binding, err)
 	}
+	reader, err := w.kube.RbacV1().RoleBindings(testNamespace).Get(t.Context(), "stores-apiserver", metav1.GetOptions{})
+	if err != nil || reader.RoleRef.Name != "credentials" || len(reader.Subjects) != 1 || reader.Subjects[0].Name != "apiserver" {
+		t.Errorf("the API server's RoleBinding is %+v (error %v)", reader, err)
+	}
 	quota, err := w.kube.CoreV1().ResourceQuotas(testNamespace).Get(t.Context(), "store-plan", metav1.GetOptions{})
 	if err != nil || quota.Spec.Hard.Name("limits.cpu", "").String() != "2" {
 		t.Errorf("the quota is %+v (error %v)", quota.Spec, err)

@@ -96,7 +96,7 @@ func newWorld(t *testing.T, store *v1alpha1.Store, objects ...runtime.Object) *w
 	c, err := New(Config{
 		Stores: w.api, Kube: w.kube, Metadata: metadatafake.NewSimpleMetadataClient(runtime.NewScheme()), Dynamic: dynamicClient,
 		Helm: w.helm, Charts: helm.NewCharts(fstest.MapFS{"shop/Chart.yaml": {Data: []byte("apiVersion: v2\nname: shop\nversion: 1.0.0\n")}}),
-		Identity:      Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "inside"},
+		Identity:      Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "inside", Reader: Reader{"apiserver", "credentials"}},
 		Platform:      engine.Platform{Scheme: "https"},
 		StorefrontURL: func(string, string, int32) string { return w.shop.URL },
 	})

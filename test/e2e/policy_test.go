@@ -66,6 +66,10 @@ func TestProvisionerIsKeptToStores(t *testing.T) {
 		{"bind its role in a store's namespace", true, binding(store, "platform-provisioner-store", "platform-provisioner")},
 		{"bind its role elsewhere", false, binding("kube-system", "platform-provisioner-store", "platform-provisioner")},
 		{"bind its role to another", false, binding(store, "platform-provisioner-store", "default")},
+		{"bind the API server's role to it", true, binding(store, "platform-apiserver-store", "platform-apiserver")},
+		{"bind the API server's role elsewhere", false, binding("kube-system", "platform-apiserver-store", "platform-apiserver")},
+		{"bind the API server's role to another", false, binding(store, "platform-apiserver-store", "platform-provisioner")},
+		{"bind its role to the API server", false, binding(store, "platform-provisioner-store", "platform-apiserver")},
 		{"bind another role", false, binding(store, "cluster-admin", "platform-provisioner")},
 		{"read a secret elsewhere", false, func(ctx context.Context) error {
 			_, err := client.CoreV1().Secrets("kube-system").List(ctx, metav1.ListOptions{})

@@ -11,6 +11,7 @@ import (
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/kubernetes"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/cli/globalflag"
 	basecompatibility "k8s.io/component-base/compatibility"
@@ -84,9 +85,13 @@ func run(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer database.Close()
+	cluster, err := kubernetes.NewForConfig(config.ClientConfig)
+	if err != nil {
+		return fmt.Errorf("making a client of the cluster: %w", err)
+	}
 	server, err := (&apiserver.Config{
 		GenericConfig: config,
-		ExtraConfig:   apiserver.ExtraConfig{Database: database, Domain: o.Domain},
+		ExtraConfig:   apiserver.ExtraConfig{Database: database, Domain: o.Domain, Cluster: cluster.CoreV1()},
 	}).Complete().New()
 	if err != nil {
 		return err

@@ -31,6 +31,10 @@ type Options struct {
 	PlatformNamespace    string
 	ServiceAccount       string
 	NamespaceClusterRole string
+	// ReaderServiceAccount and ReaderClusterRole are who may read the credentials
+	// of stores, and by which role.
+	ReaderServiceAccount string
+	ReaderClusterRole    string
 
 	// LeaderElect lets one of several replicas work.
 	LeaderElect                               bool
@@ -75,6 +79,9 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.StringVar(&o.ServiceAccount, "service-account", o.ServiceAccount, "The provisioner's service account, which is given rights in each store's namespace. The default is the environment's POD_SERVICE_ACCOUNT.")
 	fs.StringVar(&o.NamespaceClusterRole, "namespace-cluster-role", o.NamespaceClusterRole, "ClusterRole that the provisioner binds itself in each store's namespace.")
 
+	fs.StringVar(&o.ReaderServiceAccount, "credentials-reader", o.ReaderServiceAccount, "Service account in the platform's namespace, of the API server, that is given --credentials-reader-cluster-role in each store's namespace. Empty gives it to nobody.")
+	fs.StringVar(&o.ReaderClusterRole, "credentials-reader-cluster-role", o.ReaderClusterRole, "ClusterRole that lets the API server read the credentials of a store.")
+
 	fs = sets.FlagSet("leader election")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Work only while holding the lease, so that one of several replicas does.")
 	fs.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "How long other replicas wait for a leader that does not renew.")
@@ -109,6 +116,9 @@ func (o *Options) Validate() error {
 	}
 	if o.NamespaceClusterRole == "" {
 		errs = append(errs, errors.New("--namespace-cluster-role is required"))
+	}
+	if o.ReaderServiceAccount != "" && o.ReaderClusterRole == "" {
+		errs = append(errs, errors.New("--credentials-reader needs --credentials-reader-cluster-role"))
 	}
 	if o.RetryPeriod <= 0 || o.RenewDeadline <= o.RetryPeriod || o.LeaseDuration <= o.RenewDeadline {
 		errs = append(errs, fmt.Errorf("--leader-elect-lease-duration=%s must be greater than --leader-elect-renew-deadline=%s, and that greater than --leader-elect-retry-period=%s",

@@ -20,6 +20,7 @@ func TestValidate(t *testing.T) {
 		"no namespace":                     {func(o *Options) { o.PlatformNamespace = "" }, "--platform-namespace or POD_NAMESPACE"},
 		"no service account":               {func(o *Options) { o.ServiceAccount = "" }, "--service-account or POD_SERVICE_ACCOUNT"},
 		"no cluster role":                  {func(o *Options) { o.NamespaceClusterRole = "" }, "--namespace-cluster-role"},
+		"a reader without a role":          {func(o *Options) { o.ReaderServiceAccount = "apiserver" }, "--credentials-reader-cluster-role"},
 		"a lease shorter than its renewal": {func(o *Options) { o.LeaseDuration = time.Second }, "--leader-elect-lease-duration=1s"},
 		"no health address":                {func(o *Options) { o.HealthBindAddress = "" }, "--health-bind-address"},
 		"a bad metrics address":            {func(o *Options) { o.MetricsBindAddress = "8080" }, `--metrics-bind-address="8080"`},

@@ -137,6 +137,7 @@ func controllerConfig(config *rest.Config, o *Options) (provisioner.Config, erro
 		Helm: helmSDK, Charts: helm.NewCharts(charts.FS()),
 		Identity: provisioner.Identity{
 			Namespace: o.PlatformNamespace, ServiceAccount: o.ServiceAccount, ClusterRole: o.NamespaceClusterRole,
+			Reader: provisioner.Reader{ServiceAccount: o.ReaderServiceAccount, ClusterRole: o.ReaderClusterRole},
 		},
 		Platform: engine.Platform{Scheme: o.StoreURLScheme, Port: o.StoreURLPort},
 		Workers:  o.Workers,

@@ -30,6 +30,7 @@ type EngineSpec struct {
 	ValuesSchema   *runtime.RawExtension
 	Mappings       []ValueMapping
 	Credentials    []Credential
+	AdminLogin     *AdminLogin
 	Storefront     Storefront
 }
 
@@ -98,6 +99,12 @@ type Credential struct {
 	Key      string
 	Generate *RandomValue
 	From     *StoreField
+}
+
+// AdminLogin names the credentials of the shop's administrator.
+type AdminLogin struct {
+	UsernameKey string
+	PasswordKey string
 }
 
 // RandomValue is a value drawn from a cryptographic random source.

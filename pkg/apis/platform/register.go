@@ -24,7 +24,7 @@ func Resource(resource string) schema.GroupResource {
 
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
-		&Store{}, &StoreList{},
+		&Store{}, &StoreList{}, &StoreCredentials{},
 		&Engine{}, &EngineList{},
 	)
 	return nil

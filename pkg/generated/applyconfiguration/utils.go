@@ -18,6 +18,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=platform.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("AdminLogin"):
+		return &platformv1alpha1.AdminLoginApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChartRepository"):
 		return &platformv1alpha1.ChartRepositoryApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChartSource"):

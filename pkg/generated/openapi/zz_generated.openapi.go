@@ -74,6 +74,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():             schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():              schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                 schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.AdminLogin{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_AdminLogin(ref),
 		v1alpha1.ChartRepository{}.OpenAPIModelName():     schema_pkg_apis_platform_v1alpha1_ChartRepository(ref),
 		v1alpha1.ChartSource{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_ChartSource(ref),
 		v1alpha1.ContainerLimits{}.OpenAPIModelName():     schema_pkg_apis_platform_v1alpha1_ContainerLimits(ref),
@@ -86,6 +87,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.RandomValue{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
 		v1alpha1.ReleaseAction{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
 		v1alpha1.Store{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_Store(ref),
+		v1alpha1.StoreCredentials{}.OpenAPIModelName():    schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref),
 		v1alpha1.StoreList{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreList(ref),
 		v1alpha1.StoreRelease{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreRelease(ref),
 		v1alpha1.StoreSpec{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreSpec(ref),
@@ -2771,6 +2773,36 @@ func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_AdminLogin(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AdminLogin names the credentials of the shop's administrator.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"usernameKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "usernameKey is the key of the credential that is the login's name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"passwordKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "passwordKey is the key of the credential that is its password.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"usernameKey", "passwordKey"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_ChartRepository(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3223,6 +3255,12 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 							},
 						},
 					},
+					"adminLogin": {
+						SchemaProps: spec.SchemaProps{
+							Description: "adminLogin says which of the credentials the shop's administrator logs in with. Without it a store of this engine has no login to show.",
+							Ref:         ref(v1alpha1.AdminLogin{}.OpenAPIModelName()),
+						},
+					},
 					"storefront": {
 						SchemaProps: spec.SchemaProps{
 							Description: "storefront says how to tell that a shop of this engine sells.",
@@ -3235,7 +3273,7 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 			},
 		},
 		Dependencies: []string{
-			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.ChartSource{}.OpenAPIModelName(), v1alpha1.Credential{}.OpenAPIModelName(), v1alpha1.EnginePlan{}.OpenAPIModelName(), v1alpha1.EngineVersion{}.OpenAPIModelName(), v1alpha1.Storefront{}.OpenAPIModelName(), v1alpha1.ValueMapping{}.OpenAPIModelName()},
+			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.AdminLogin{}.OpenAPIModelName(), v1alpha1.ChartSource{}.OpenAPIModelName(), v1alpha1.Credential{}.OpenAPIModelName(), v1alpha1.EnginePlan{}.OpenAPIModelName(), v1alpha1.EngineVersion{}.OpenAPIModelName(), v1alpha1.Storefront{}.OpenAPIModelName(), v1alpha1.ValueMapping{}.OpenAPIModelName()},
 	}
 }
 
@@ -3414,6 +3452,70 @@ func schema_pkg_apis_platform_v1alpha1_Store(ref common.ReferenceCallback) commo
 		},
 		Dependencies: []string{
 			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.StoreSpec{}.OpenAPIModelName(), v1alpha1.StoreStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreCredentials is how the shop's administrator logs in: what the subresource stores/credentials answers. It is read from the store's namespace when it is asked for, and kept nowhere else.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata names the store.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "url is where shoppers find the shop.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"adminURL": {
+						SchemaProps: spec.SchemaProps{
+							Description: "adminURL is where the administrator logs in.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"username": {
+						SchemaProps: spec.SchemaProps{
+							Description: "username is the administrator's login.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"password": {
+						SchemaProps: spec.SchemaProps{
+							Description: "password is the administrator's password as it was when the shop was set up.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 

@@ -124,6 +124,13 @@ type EngineSpec struct {
 	// +k8s:listMapKey=key
 	Credentials []Credential `json:"credentials,omitempty"`
 
+	// adminLogin says which of the credentials the shop's administrator logs in
+	// with. Without it a store of this engine has no login to show.
+	//
+	// +optional
+	// +k8s:optional
+	AdminLogin *AdminLogin `json:"adminLogin,omitempty"`
+
 	// storefront says how to tell that a shop of this engine sells.
 	Storefront Storefront `json:"storefront"`
 }
@@ -325,6 +332,21 @@ type Credential struct {
 	// +k8s:optional
 	// +k8s:unionMember
 	From *StoreField `json:"from,omitempty"`
+}
+
+// AdminLogin names the credentials of the shop's administrator.
+type AdminLogin struct {
+	// usernameKey is the key of the credential that is the login's name.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	UsernameKey string `json:"usernameKey"`
+
+	// passwordKey is the key of the credential that is its password.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	PasswordKey string `json:"passwordKey"`
 }
 
 // RandomValue is a value drawn from a cryptographic random source.

@@ -37,7 +37,7 @@ func Kind(kind string) schema.GroupKind {
 
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
-		&Store{}, &StoreList{},
+		&Store{}, &StoreList{}, &StoreCredentials{},
 		&Engine{}, &EngineList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -10,6 +10,7 @@ import (
 const Finalizer = "platform.dev/provisioner"
 
 // +genclient
+// +genclient:method=GetCredentials,verb=get,subresource=credentials,result=platform.dev/stores/pkg/apis/platform/v1alpha1.StoreCredentials
 // +k8s:supportsSubresource="/status"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -8,6 +8,11 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AdminLogin) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.AdminLogin"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ChartRepository) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.ChartRepository"
 }
@@ -65,6 +70,11 @@ func (in ReleaseAction) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Store) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.Store"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreCredentials) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreCredentials"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

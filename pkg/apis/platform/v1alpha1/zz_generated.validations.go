@@ -60,6 +60,79 @@ func RegisterValidations(scheme *runtime.Scheme) error {
 	return nil
 }
 
+// Validate_AdminLogin validates an instance of AdminLogin according
+// to declarative validation rules in the API schema.
+func Validate_AdminLogin(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *AdminLogin) (errs field.ErrorList) {
+
+	{ // field AdminLogin.UsernameKey
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 63); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *AdminLogin) *string {
+				return &oldObj.UsernameKey
+			})
+		errs = append(errs, fn(fldPath.Child("usernameKey"), &obj.UsernameKey, oldVal, oldObj != nil)...)
+	}
+
+	{ // field AdminLogin.PasswordKey
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 63); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *AdminLogin) *string {
+				return &oldObj.PasswordKey
+			})
+		errs = append(errs, fn(fldPath.Child("passwordKey"), &obj.PasswordKey, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
 // Validate_ChartRepository validates an instance of ChartRepository according
 // to declarative validation rules in the API schema.
 func Validate_ChartRepository(
@@ -1053,6 +1126,36 @@ func Validate_EngineSpec(
 				return oldObj.Credentials
 			})
 		errs = append(errs, fn(fldPath.Child("credentials"), obj.Credentials, oldVal, oldObj != nil)...)
+	}
+
+	{ // field EngineSpec.AdminLogin
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *AdminLogin,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_AdminLogin(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineSpec) *AdminLogin {
+				return oldObj.AdminLogin
+			})
+		errs = append(errs, fn(fldPath.Child("adminLogin"), obj.AdminLogin, oldVal, oldObj != nil)...)
 	}
 
 	{ // field EngineSpec.Storefront

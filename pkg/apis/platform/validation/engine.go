@@ -36,6 +36,7 @@ func ValidateEngine(engine *platform.Engine) field.ErrorList {
 			errs = append(errs, field.Invalid(path.Child("credentials").Index(i).Child("key"), credential.Key, message))
 		}
 	}
+	errs = append(errs, validateAdminLogin(spec, path.Child("adminLogin"))...)
 	return append(errs, validateStorefront(&spec.Storefront, path.Child("storefront"))...)
 }
 
@@ -86,6 +87,26 @@ func validateQuantities(quantities map[string]resource.Quantity, path *field.Pat
 		if quantity.Sign() < 0 {
 			errs = append(errs, field.Invalid(path.Key(name), quantity.String(), "must not be negative"))
 		}
+	}
+	return errs
+}
+
+// validateAdminLogin checks that the login is made of credentials that there are.
+func validateAdminLogin(spec *platform.EngineSpec, path *field.Path) field.ErrorList {
+	login := spec.AdminLogin
+	if login == nil {
+		return nil
+	}
+	var keys []string
+	for _, credential := range spec.Credentials {
+		keys = append(keys, credential.Key)
+	}
+	var errs field.ErrorList
+	if !slices.Contains(keys, login.UsernameKey) {
+		errs = append(errs, field.NotSupported(path.Child("usernameKey"), login.UsernameKey, keys))
+	}
+	if !slices.Contains(keys, login.PasswordKey) {
+		errs = append(errs, field.NotSupported(path.Child("passwordKey"), login.PasswordKey, keys))
 	}
 	return errs
 }

@@ -48,6 +48,15 @@ func TestValidateEngine(t *testing.T) {
 		{"mapping with a comma", func(s *platform.EngineSpec) { s.Mappings[0].Value = "a,b=c" }, "spec.mappings[0].value"},
 		{"mapping with an empty part", func(s *platform.EngineSpec) { s.Mappings[0].Value = "a..b" }, "spec.mappings[0].value"},
 		{"credential with a slash", func(s *platform.EngineSpec) { s.Credentials[0].Key = "a/b" }, "spec.credentials[0].key"},
+		{"login of credentials", func(s *platform.EngineSpec) {
+			s.AdminLogin = &platform.AdminLogin{UsernameKey: "admin-password", PasswordKey: "admin-password"}
+		}, ""},
+		{"login name that is no credential", func(s *platform.EngineSpec) {
+			s.AdminLogin = &platform.AdminLogin{UsernameKey: "root", PasswordKey: "admin-password"}
+		}, "spec.adminLogin.usernameKey"},
+		{"password that is no credential", func(s *platform.EngineSpec) {
+			s.AdminLogin = &platform.AdminLogin{UsernameKey: "admin-password", PasswordKey: "root"}
+		}, "spec.adminLogin.passwordKey"},
 		{"check of another host", func(s *platform.EngineSpec) { s.Storefront.Checks[0].Path = "//evil.example.com" }, "spec.storefront.checks[0].path"},
 		{"check with a line break", func(s *platform.EngineSpec) { s.Storefront.Checks[0].Path = "/a\r\nX: y" }, "spec.storefront.checks[0].path"},
 		{"admin path that is a URL", func(s *platform.EngineSpec) { s.Storefront.AdminPath = "https://evil.example.com" }, "spec.storefront.adminPath"},

@@ -43,6 +43,9 @@ type EngineSpecApplyConfiguration struct {
 	// credentials are the secrets that every store of this engine needs. Each
 	// is made once, kept in the store's namespace, and never changed.
 	Credentials []CredentialApplyConfiguration `json:"credentials,omitempty"`
+	// adminLogin says which of the credentials the shop's administrator logs in
+	// with. Without it a store of this engine has no login to show.
+	AdminLogin *AdminLoginApplyConfiguration `json:"adminLogin,omitempty"`
 	// storefront says how to tell that a shop of this engine sells.
 	Storefront *StorefrontApplyConfiguration `json:"storefront,omitempty"`
 }
@@ -158,6 +161,14 @@ func (b *EngineSpecApplyConfiguration) WithCredentials(values ...*CredentialAppl
 		}
 		b.Credentials = append(b.Credentials, *values[i])
 	}
+	return b
+}
+
+// WithAdminLogin sets the AdminLogin field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AdminLogin field is set to the value of the last call.
+func (b *EngineSpecApplyConfiguration) WithAdminLogin(value *AdminLoginApplyConfiguration) *EngineSpecApplyConfiguration {
+	b.AdminLogin = value
 	return b
 }
 

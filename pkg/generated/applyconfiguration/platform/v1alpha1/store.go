@@ -76,6 +76,12 @@ func ExtractStore(store *platformv1alpha1.Store, fieldManager string) (*StoreApp
 	return ExtractStoreFrom(store, fieldManager, "")
 }
 
+// ExtractStoreCredentials extracts the applied configuration owned by fieldManager from
+// store for the credentials subresource.
+func ExtractStoreCredentials(store *platformv1alpha1.Store, fieldManager string) (*StoreApplyConfiguration, error) {
+	return ExtractStoreFrom(store, fieldManager, "credentials")
+}
+
 // ExtractStoreStatus extracts the applied configuration owned by fieldManager from
 // store for the status subresource.
 func ExtractStoreStatus(store *platformv1alpha1.Store, fieldManager string) (*StoreApplyConfiguration, error) {

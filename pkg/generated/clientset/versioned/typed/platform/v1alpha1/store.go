@@ -37,6 +37,8 @@ type StoreInterface interface {
 	Apply(ctx context.Context, store *applyconfigurationplatformv1alpha1.StoreApplyConfiguration, opts v1.ApplyOptions) (result *platformv1alpha1.Store, err error)
 	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
 	ApplyStatus(ctx context.Context, store *applyconfigurationplatformv1alpha1.StoreApplyConfiguration, opts v1.ApplyOptions) (result *platformv1alpha1.Store, err error)
+	GetCredentials(ctx context.Context, storeName string, options v1.GetOptions) (*platformv1alpha1.StoreCredentials, error)
+
 	StoreExpansion
 }
 
@@ -57,4 +59,18 @@ func newStores(c *PlatformV1alpha1Client, namespace string) *stores {
 			func() *platformv1alpha1.StoreList { return &platformv1alpha1.StoreList{} },
 		),
 	}
+}
+
+// GetCredentials takes name of the store, and returns the corresponding platformv1alpha1.StoreCredentials object, and an error if there is any.
+func (c *stores) GetCredentials(ctx context.Context, storeName string, options v1.GetOptions) (result *platformv1alpha1.StoreCredentials, err error) {
+	result = &platformv1alpha1.StoreCredentials{}
+	err = c.GetClient().Get().
+		Namespace(c.GetNamespace()).
+		Resource("stores").
+		Name(storeName).
+		SubResource("credentials").
+		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
 }

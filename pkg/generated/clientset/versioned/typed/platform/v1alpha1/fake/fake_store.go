@@ -5,7 +5,11 @@
 package fake
 
 import (
+	context "context"
+
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gentype "k8s.io/client-go/gentype"
+	testing "k8s.io/client-go/testing"
 	v1alpha1 "platform.dev/stores/pkg/apis/platform/v1alpha1"
 	platformv1alpha1 "platform.dev/stores/pkg/generated/applyconfiguration/platform/v1alpha1"
 	typedplatformv1alpha1 "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
@@ -32,4 +36,16 @@ func newFakeStores(fake *FakePlatformV1alpha1, namespace string) typedplatformv1
 		),
 		fake,
 	}
+}
+
+// GetCredentials takes name of the store, and returns the corresponding storeCredentials object, and an error if there is any.
+func (c *fakeStores) GetCredentials(ctx context.Context, storeName string, options v1.GetOptions) (result *v1alpha1.StoreCredentials, err error) {
+	emptyResult := &v1alpha1.StoreCredentials{}
+	obj, err := c.Fake.
+		Invokes(testing.NewGetSubresourceActionWithOptions(c.Resource(), c.Namespace(), "credentials", storeName, options), emptyResult)
+
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.StoreCredentials), err
 }
