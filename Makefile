@@ -49,6 +49,10 @@ e2e: ## Test real stores on the local cluster, and that it leaves nothing behind
 build: ## Build all binaries into _output/bin
 	hack/build.sh
 
+.PHONY: dashboard
+dashboard: ## Check, test and build the dashboard's pages into dashboard/dist
+	hack/dashboard.sh
+
 .PHONY: images
 images: ## Build all container images into _output/images, without a container engine
 	artifacts/images/build.sh all

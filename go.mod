@@ -2,6 +2,9 @@ module platform.dev/stores
 
 go 1.26.0
 
+// A package of npm carries Go files of its own.
+ignore ./dashboard/node_modules
+
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
