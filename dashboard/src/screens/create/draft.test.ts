@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import { ApiError } from '../../api/errors';
+import { faultsOf, nameFrom, stageOf, storeOf } from './draft';
+
+const draft = { namespace: 'team', engine: 'medusa', version: '', name: ' tea ', displayName: '', host: '', adminEmail: '', plan: '' };
+
+test('a draft says nothing that the user has not said', () => {
+  expect(storeOf(draft)).toEqual({
+    apiVersion: 'platform.dev/v1alpha1', kind: 'Store', metadata: { name: 'tea', namespace: 'team' }, spec: { engine: 'medusa' },
+  });
+  expect(storeOf({ ...draft, host: 'tea.example.com', plan: 'large' }).spec).toEqual({ engine: 'medusa', host: 'tea.example.com', plan: 'large' });
+});
+
+test.each([
+  ['spec.engine', 'engine'],
+  ['spec.version', 'engine'],
+  ['metadata.name', 'details'],
+  ['spec.host', 'details'],
+  ['spec.adminEmail', 'details'],
+  ['spec.plan', 'plan'],
+  ['spec.values.catalog', 'review'],
+  ['', 'review'],
+])('%s is asked for under %s', (field, stage) => {
+  expect(stageOf(field)).toBe(stage);
+});
+
+test.each([
+  ['Flowers & Friends', 'flowers-friends'],
+  ['Café Zoë', 'cafe-zoe'],
+  ['  --x-- ', 'x'],
+  ['花', ''],
+  ['a'.repeat(60), 'a'.repeat(40)],
+])('%s makes the name %s', (title, name) => {
+  expect(nameFrom(title)).toBe(name);
+});
+
+describe('faultsOf', () => {
+  const fault = (code: number, reason: string, causes?: { field: string; message: string }[]) =>
+    faultsOf(ApiError.fromStatus({ kind: 'Status', code, reason, message: 'all of it', ...(causes && { details: { causes } }) }));
+
+  test('puts causes on their fields', () => {
+    expect([...fault(422, 'Invalid', [{ field: 'spec.host', message: 'taken' }])]).toEqual([['spec.host', ['taken']]]);
+  });
+  test('puts a taken name on the name', () => {
+    expect([...fault(409, 'AlreadyExists').keys()]).toEqual(['metadata.name']);
+  });
+  test('shows all else as it is', () => {
+    expect([...fault(403, 'Forbidden')]).toEqual([['', ['all of it']]]);
+    expect([...fault(422, 'Invalid')]).toEqual([['', ['all of it']]]);
+  });
+});
