@@ -33,6 +33,7 @@ trap '"$bin/localcluster" stop || true' EXIT
 hack/demo.sh
 phase "Run the demo again" hack/demo.sh
 phase "Run the demo in the current context" env CLUSTER=current VALUES=charts/platform/values-local.yaml PATH="$bin:$PATH" hack/demo.sh
+phase "Install Traefik (five minutes of building the first time)" hack/traefik.sh
 phase "Test Helm against the cluster" env STORES_TEST_KUBECONFIG="$KUBECONFIG" go test -count=1 ./pkg/provisioner/helm/...
 go test -count=1 -timeout=40m ./test/e2e/...
 trap - EXIT
