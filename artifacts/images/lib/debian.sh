@@ -67,6 +67,14 @@ EOF
   echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 }
 
+# debian_user ROOT NAME ID HOME makes the image's user, over those of the base layer.
+debian_user() {
+  local root=$1 name=$2 id=$3 home=$4
+  mkdir -p "$root/etc"
+  printf '%s\n' 'root:x:0:0:root:/root:/usr/sbin/nologin' "$name:x:$id:$id:$name:$home:/bin/sh" >"$root/etc/passwd"
+  printf '%s\n' 'root:x:0:' "$name:x:$id:" >"$root/etc/group"
+}
+
 # debian_check_libraries ROOT FILE... fails if a program or library in ROOT needs
 # a library that ROOT lacks: a package list can fall behind its packages.
 debian_check_libraries() {
