@@ -8,7 +8,7 @@ import (
 
 // "all:" because embedding skips files that begin with "_", and so _helpers.tpl.
 //
-//go:embed all:medusa
+//go:embed all:medusa all:woocommerce
 var content embed.FS
 
 // FS has a folder for each engine's chart, named like the chart.

@@ -59,13 +59,19 @@ func renderText(t *testing.T, values string) (map[string]string, error) {
 
 func renderValues(t *testing.T, given map[string]any) (map[string]string, error) {
 	t.Helper()
-	medusa := load(t, "medusa")
+	return renderChart(t, "medusa", given)
+}
+
+// renderChart renders an engine's chart as the provisioner does.
+func renderChart(t *testing.T, name string, given map[string]any) (map[string]string, error) {
+	t.Helper()
+	loaded := load(t, name)
 	release := chartutil.ReleaseOptions{Name: "shop", Namespace: "store-flowers", Revision: 1, IsInstall: true}
-	values, err := chartutil.ToRenderValues(medusa, given, release, nil)
+	values, err := chartutil.ToRenderValues(loaded, given, release, nil)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Render(medusa, values)
+	return engine.Render(loaded, values)
 }
 
 // object is one rendered object of whatever kind.
@@ -143,6 +149,8 @@ func pods(objects []object) map[string]corev1.PodTemplateSpec {
 			found[o.Name] = o.Spec.Template
 		case *batchv1.Job:
 			found[o.Name] = o.Spec.Template
+		case *batchv1.CronJob:
+			found[o.Name] = o.Spec.JobTemplate.Spec.Template
 		case *corev1.Pod:
 			found[o.Name] = corev1.PodTemplateSpec{ObjectMeta: o.ObjectMeta, Spec: o.Spec}
 		}
