@@ -61,6 +61,8 @@ func TestCheckAnswer(t *testing.T) {
 		"default status":    {v1alpha1.StorefrontCheck{Path: "/h"}, 200, "", ""},
 		"body":              {v1alpha1.StorefrontCheck{Path: "/h", Contains: "cart"}, 200, "a cart", ""},
 		"wrong status":      {v1alpha1.StorefrontCheck{Path: "/h"}, 503, "cart", "GET /h answered 503, not 200"},
+		"a reason":          {v1alpha1.StorefrontCheck{Path: "/r"}, 503, `{"ready":false,"reason":"region: there\n is none"}`, "GET /r answered 503, not 200: region: there is none"},
+		"no reason":         {v1alpha1.StorefrontCheck{Path: "/r"}, 503, `{"reason":{}}`, "GET /r answered 503, not 200"},
 		"redirect is wrong": {v1alpha1.StorefrontCheck{Path: "/"}, 301, "", "GET / answered 301, not 200"},
 		"wrong body":        {v1alpha1.StorefrontCheck{Path: "/h", Contains: "cart"}, 200, "none", `GET /h answered 200 without "cart" in the body`},
 	} {
