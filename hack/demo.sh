@@ -16,7 +16,7 @@ if [[ $cluster == local ]]; then
   phase "Install missing packages" hack/packages.sh
   phase "Build the platform, Kubernetes and the images (ten minutes the first time)" build
   phase "Start Kubernetes" "$bin/localcluster" start
-  phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,medusa,postgres}.tar
+  phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,medusa,postgres,woocommerce,mariadb}.tar
 else
   phase "Build Helm" go build -o "$bin/" helm.sh/helm/v3/cmd/helm
 fi

@@ -37,7 +37,7 @@ phase() {
 # build makes the binaries and the images at the same time: one is bound by the
 # compiler, the other mostly by npm.
 build() {
-  artifacts/images/build.sh medusa postgres &
+  artifacts/images/build.sh medusa postgres woocommerce mariadb &
   local images=$!
   if ! hack/build.sh; then
     kill "$images"

@@ -61,3 +61,12 @@ platform-postgres
 {{- define "platform.provisionerUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:platform-provisioner
 {{- end }}
+
+{{/* platform.engines are the manifests of the engines that are enabled, by file name. */}}
+{{- define "platform.engines" -}}
+{{- range $name, $engine := .Values.engines }}
+{{- if $engine.enabled }}
+{{ $name }}.yaml: | {{ tpl ($.Files.Get (printf "files/engines/%s.yaml" $name)) $ | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -25,7 +25,6 @@ func Resource(resource string) schema.GroupResource {
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&Store{}, &StoreList{}, &StoreCredentials{},
-		&StoreHistory{}, &StoreHistoryOptions{}, &StoreRollback{},
 		&Engine{}, &EngineList{},
 	)
 	return nil

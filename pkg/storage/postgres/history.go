@@ -6,8 +6,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+)
 
-	"platform.dev/stores/pkg/storage/history"
+// Verb is what a revision did to its key.
+type Verb string
+
+// The verbs of history.
+const (
+	VerbCreate Verb = "create"
+	VerbUpdate Verb = "update"
+	VerbDelete Verb = "delete"
 )
 
 // Revision is one write of the past.
@@ -17,7 +25,7 @@ type Revision struct {
 	// Key is where the object is or was stored.
 	Key string
 	// Verb is what the write did.
-	Verb history.Verb
+	Verb Verb
 	// Time is the server's clock at the write.
 	Time time.Time
 	// Actor is the name of the user who asked for the write, empty if there was none.
@@ -28,8 +36,8 @@ type Revision struct {
 
 // History returns the latest writes, newest first and at most limit, of the keys that
 // start with prefix, which must end in "/" or name one object. Deleted objects are
-// included and compaction does not matter. It reads the log backwards and is slow for
-// what has not changed lately; the past of one object is read with Past.
+// included and compaction does not matter. It is meant for people: it reads the log
+// backwards and is slow for what has not changed lately.
 func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Revision, error) {
 	r := singleKey(prefix)
 	if prefix != "" && prefix[len(prefix)-1] == '/' {
@@ -54,15 +62,15 @@ func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Rev
 	return revisions, nil
 }
 
-func (k kind) verb() history.Verb {
+func (k kind) verb() Verb {
 	switch k {
 	case created:
-		return history.Create
+		return VerbCreate
 	case updated:
-		return history.Update
+		return VerbUpdate
 	case deleted:
-		return history.Delete
+		return VerbDelete
 	default:
-		return history.Verb(fmt.Sprintf("kind %d", k))
+		return Verb(fmt.Sprintf("kind %d", k))
 	}
 }

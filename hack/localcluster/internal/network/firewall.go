@@ -34,7 +34,10 @@ COMMIT
 	if err := restore("iptables", rules); err != nil {
 		return err
 	}
-	return ensureFirst("filter", "FORWARD", "-j", forwardChain)
+	if exec.Command("iptables", "-w", "-C", "FORWARD", "-j", forwardChain).Run() == nil {
+		return nil
+	}
+	return run(exec.Command("iptables", "-w", "-I", "FORWARD", "-j", forwardChain))
 }
 
 // ClusterChains lists the chains that a cluster, this one or another, has on
@@ -145,8 +148,8 @@ func leadsTo(rule string, chains []string) bool {
 	return false
 }
 
-func save(program string, arguments ...string) (string, error) {
-	output, err := exec.Command(program+"-save", arguments...).Output()
+func save(program string) (string, error) {
+	output, err := exec.Command(program + "-save").Output()
 	if err != nil {
 		return "", fmt.Errorf("running %s-save: %w", program, err)
 	}
