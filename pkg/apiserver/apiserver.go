@@ -9,14 +9,18 @@ import (
 	"net/http"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/kube-openapi/pkg/builder3"
+	openapiutil "k8s.io/kube-openapi/pkg/util"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/registry/platform/engines"
 	"platform.dev/stores/pkg/registry/platform/stores"
+	"platform.dev/stores/pkg/storage/history"
 	"platform.dev/stores/pkg/storage/postgres"
 )
 
@@ -76,7 +80,7 @@ func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	group := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, Scheme, metav1.ParameterCodec, Codecs)
+	group := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, Scheme, runtime.NewParameterCodec(Scheme), Codecs)
 	group.NegotiatedSerializer = textSerializer{group.NegotiatedSerializer}
 	group.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = storage
 	if err := server.InstallAPIGroup(&group); err != nil {
@@ -97,12 +101,45 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
+	past, err := c.past("stores")
+	if err != nil {
+		return nil, err
+	}
+	// The models by which the generic server records who manages which field.
+	models, err := builder3.BuildOpenAPIDefinitionsForResources(c.genericConfig.OpenAPIV3Config, openapiutil.GetCanonicalTypeName(&v1alpha1.Store{}))
+	if err != nil {
+		return nil, fmt.Errorf("describing stores: %w", err)
+	}
+	fields, err := managedfields.NewTypeConverter(models, false)
+	if err != nil {
+		return nil, fmt.Errorf("reading the description of stores: %w", err)
+	}
+	rollback, err := stores.NewRollbackREST(store, past, c.genericConfig.AdmissionControl, Scheme, fields)
+	if err != nil {
+		return nil, err
+	}
 	return map[string]rest.Storage{
 		"stores":             store,
 		"stores/status":      status,
 		"stores/credentials": stores.NewCredentialsREST(store, engine, c.extraConfig.Cluster),
+		"stores/history":     stores.NewHistoryREST(store, past, Scheme),
+		"stores/rollback":    rollback,
 		"engines":            engine,
 	}, nil
+}
+
+// past is what the database remembers of a resource.
+func (c CompletedConfig) past(resource string) (history.Reader, error) {
+	options, err := c.genericConfig.RESTOptionsGetter.GetRESTOptions(v1alpha1.Resource(resource), nil)
+	if err != nil {
+		return nil, fmt.Errorf("finding the storage of %s: %w", resource, err)
+	}
+	return c.extraConfig.Database.Past(postgres.Resource{
+		GroupResource: options.StorageConfig.GroupResource,
+		Prefix:        options.ResourcePrefix,
+		Codec:         options.StorageConfig.Codec,
+		Transformer:   options.StorageConfig.Transformer,
+	})
 }
 
 // addHealth makes readyz, and not livez, depend on what the server needs from

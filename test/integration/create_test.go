@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
@@ -78,7 +80,7 @@ func TestCreateIgnoresWhatOnlyTheServerKnows(t *testing.T) {
 	}
 }
 
-func TestOwnerIsTheAuthenticatedUser(t *testing.T) {
+func TestNeverAgain01OwnerIsTheAuthenticatedUser(t *testing.T) {
 	t.Parallel()
 	namespace, engine := newNamespace(t), newEngine(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
@@ -108,6 +110,55 @@ func TestOwnerIsTheAuthenticatedUser(t *testing.T) {
 				t.Errorf("owner is %q, want %q", created.Spec.Owner, test.owner)
 			}
 		})
+	}
+}
+
+// No later write and no header changes who the owner is.
+func TestNeverAgain01OwnerStays(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	forging := env.Admin()
+	forging.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			request = request.Clone(request.Context())
+			for _, header := range []string{"X-Remote-User", "X-User-Id", "X-Forwarded-User", "X-Remote-Extra-Owner"} {
+				request.Header.Set(header, "mallory")
+			}
+			return next.RoundTrip(request)
+		})
+	}
+	stores := platformClient(t, forging).Stores(namespace)
+	store, err := stores.Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := store.ResourceVersion
+	store.Spec.Owner, store.Spec.Plan = "mallory", "large"
+	for way, write := range map[string]func() (*v1alpha1.Store, error){
+		"create": func() (*v1alpha1.Store, error) { return stores.Get(t.Context(), "flowers", metav1.GetOptions{}) },
+		"update": func() (*v1alpha1.Store, error) {
+			forged := store.DeepCopy()
+			forged.ResourceVersion = ""
+			return stores.Update(t.Context(), forged, metav1.UpdateOptions{})
+		},
+		"status": func() (*v1alpha1.Store, error) {
+			forged := store.DeepCopy()
+			forged.ResourceVersion = ""
+			return stores.UpdateStatus(t.Context(), forged, metav1.UpdateOptions{})
+		},
+		"patch": func() (*v1alpha1.Store, error) {
+			return stores.Patch(t.Context(), "flowers", types.MergePatchType, []byte(`{"spec":{"owner":"mallory"}}`), metav1.PatchOptions{})
+		},
+		"status patch": func() (*v1alpha1.Store, error) {
+			return stores.Patch(t.Context(), "flowers", types.MergePatchType, []byte(`{"spec":{"owner":"mallory"}}`), metav1.PatchOptions{}, "status")
+		},
+		"rollback": func() (*v1alpha1.Store, error) {
+			return rollBack(t, forging, store, created, metav1.CreateOptions{})
+		},
+	} {
+		if got, err := write(); err != nil || got.Spec.Owner != "admin" {
+			t.Errorf("%s: owner %q, error %v", way, got.Spec.Owner, err)
+		}
 	}
 }
 

@@ -64,6 +64,18 @@ var verbs = map[string]func(context.Context, typed.StoreInterface, *v1alpha1.Sto
 		_, err := stores.Patch(ctx, store.Name, types.MergePatchType, []byte(`{"spec":{"suspend":true}}`), metav1.PatchOptions{})
 		return err
 	},
+	"credentials": func(ctx context.Context, stores typed.StoreInterface, store *v1alpha1.Store) error {
+		_, err := stores.GetCredentials(ctx, store.Name, metav1.GetOptions{})
+		return err
+	},
+	"history": func(ctx context.Context, stores typed.StoreInterface, store *v1alpha1.Store) error {
+		_, err := stores.GetHistory(ctx, store.Name, metav1.GetOptions{})
+		return err
+	},
+	"rollback": func(ctx context.Context, stores typed.StoreInterface, store *v1alpha1.Store) error {
+		_, err := stores.Rollback(ctx, store.Name, &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{ResourceVersion: store.ResourceVersion}}, metav1.CreateOptions{})
+		return err
+	},
 	"delete": func(ctx context.Context, stores typed.StoreInterface, store *v1alpha1.Store) error {
 		return stores.Delete(ctx, store.Name, metav1.DeleteOptions{})
 	},
@@ -72,7 +84,9 @@ var verbs = map[string]func(context.Context, typed.StoreInterface, *v1alpha1.Sto
 	},
 }
 
-func TestStrangersAreRefused(t *testing.T) {
+// Of all that can be asked, an owner by the role edit is refused what the
+// provisioner alone may do, and others everything.
+func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 	t.Parallel()
 	mine, yours := newNamespace(t), newNamespace(t)
 	allow(t, "tenant", mine, "platform-stores-edit")
@@ -82,6 +96,19 @@ func TestStrangersAreRefused(t *testing.T) {
 	eventually(t, "the tenant's rights", untilAllowed(func() error {
 		return verbs["list"](t.Context(), platformClient(t, tenant).Stores(mine), store)
 	}))
+	t.Run("owner", func(t *testing.T) {
+		for verb, do := range verbs {
+			t.Run(verb, func(t *testing.T) {
+				err := do(t.Context(), platformClient(t, tenant).Stores(mine), create(t, mine, &v1alpha1.Store{
+					ObjectMeta: metav1.ObjectMeta{GenerateName: "mine-"}, Spec: v1alpha1.StoreSpec{Engine: store.Spec.Engine},
+				}))
+				// The fixture's engine has no login to show.
+				if allowed := err == nil || verb == "credentials" && apierrors.IsNotFound(err); allowed == (verb == "update status") {
+					t.Errorf("got error %v", err)
+				}
+			})
+		}
+	})
 	strangers := map[string]struct {
 		config    *rest.Config
 		namespace string
@@ -120,7 +147,7 @@ func TestStrangersAreRefused(t *testing.T) {
 
 // What a tenant may list and watch never holds another tenant's stores, whatever
 // the selector.
-func TestTenantsSeeTheirOwn(t *testing.T) {
+func TestNeverAgain07TenantsSeeTheirOwn(t *testing.T) {
 	t.Parallel()
 	mine, yours, engine := newNamespace(t), newNamespace(t), newEngine(t)
 	allow(t, "tenant", mine, "platform-stores-view")
@@ -159,7 +186,7 @@ func TestTenantsSeeTheirOwn(t *testing.T) {
 
 // Only the front proxy's certificate makes our server believe the headers that
 // name a user.
-func TestForgedFrontProxyHeaders(t *testing.T) {
+func TestNeverAgain01ForgedFrontProxyHeaders(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	create(t, namespace, newStore("flowers", newEngine(t)))
@@ -172,6 +199,8 @@ func TestForgedFrontProxyHeaders(t *testing.T) {
 		"list all":   "/apis/platform.dev/v1alpha1/stores",
 		"get":        "/apis/platform.dev/v1alpha1/namespaces/" + namespace + "/stores/flowers",
 		"watch":      "/apis/platform.dev/v1alpha1/stores?watch=true",
+		"history":    "/apis/platform.dev/v1alpha1/namespaces/" + namespace + "/stores/flowers/history",
+		"login":      "/apis/platform.dev/v1alpha1/namespaces/" + namespace + "/stores/flowers/credentials",
 		"metrics":    "/metrics",
 		"configz":    "/configz",
 		"debug":      "/debug/pprof/",

@@ -3,12 +3,15 @@ package integration
 import (
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
 )
 
 func TestFieldSelectors(t *testing.T) {
@@ -61,6 +64,96 @@ func TestFieldSelectors(t *testing.T) {
 				t.Errorf("watch: got %v, want %v", watched, test.want)
 			}
 		})
+	}
+}
+
+// Whatever the selector, and whether of one namespace or of all, list and watch
+// show the same stores, and each as get does.
+func TestNeverAgain07GetListAndWatchAgree(t *testing.T) {
+	t.Parallel()
+	engine, other := newEngine(t), newEngine(t)
+	namespaces := []string{newNamespace(t), newNamespace(t)}
+	for _, namespace := range namespaces {
+		for i, name := range []string{"a", "b", "c"} {
+			store := newStore(name, []*v1alpha1.Engine{engine, engine, other}[i])
+			store.Labels = map[string]string{"test": engine.Name, "tier": []string{"gold", "iron", "gold"}[i]}
+			create(t, namespace, store)
+		}
+	}
+	ours := "test=" + engine.Name
+	for _, test := range []struct {
+		options metav1.ListOptions
+		want    []string // in each namespace
+	}{
+		{metav1.ListOptions{LabelSelector: ours}, []string{"a", "b", "c"}},
+		{metav1.ListOptions{LabelSelector: ours + ",tier=gold"}, []string{"a", "c"}},
+		{metav1.ListOptions{LabelSelector: ours + ",tier notin (gold)"}, []string{"b"}},
+		{metav1.ListOptions{LabelSelector: ours, FieldSelector: "metadata.name=b"}, []string{"b"}},
+		{metav1.ListOptions{FieldSelector: "spec.engine=" + engine.Name}, []string{"a", "b"}},
+		{metav1.ListOptions{LabelSelector: "tier=gold", FieldSelector: "spec.engine=" + engine.Name}, []string{"a"}},
+		{metav1.ListOptions{LabelSelector: ours, FieldSelector: "status.ready=True"}, nil},
+	} {
+		for _, scope := range []string{metav1.NamespaceAll, namespaces[0]} {
+			t.Run(test.options.LabelSelector+" "+test.options.FieldSelector+" in "+scope, func(t *testing.T) {
+				t.Parallel()
+				client := platformClient(t, env.Admin())
+				want := map[string]*v1alpha1.Store{}
+				for _, namespace := range namespaces {
+					for _, name := range test.want {
+						store, err := client.Stores(namespace).Get(t.Context(), name, metav1.GetOptions{})
+						if err != nil {
+							t.Fatal(err)
+						}
+						if scope == metav1.NamespaceAll || scope == namespace {
+							want[namespace+"/"+name] = store
+						}
+					}
+				}
+				for how, version := range map[string]string{"consistent": "", "from cache": "0"} {
+					options := test.options
+					options.ResourceVersion = version
+					list, err := client.Stores(scope).List(t.Context(), options)
+					if err != nil {
+						t.Fatal(err)
+					}
+					listed := map[string]*v1alpha1.Store{}
+					for i, store := range list.Items {
+						listed[store.Namespace+"/"+store.Name] = &list.Items[i]
+					}
+					if diff := cmp.Diff(want, listed); diff != "" {
+						t.Errorf("list, %s (-get +list):\n%s", how, diff)
+					}
+				}
+				if diff := cmp.Diff(want, watched(t, client.Stores(scope), test.options)); diff != "" {
+					t.Errorf("watch (-get +watch):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// watched returns all that a watch begins with.
+func watched(t *testing.T, stores typed.StoreInterface, options metav1.ListOptions) map[string]*v1alpha1.Store {
+	t.Helper()
+	yes := true
+	options.SendInitialEvents, options.AllowWatchBookmarks = &yes, true
+	options.ResourceVersionMatch = metav1.ResourceVersionMatchNotOlderThan
+	watcher := startWatch(t, stores, options)
+	found := map[string]*v1alpha1.Store{}
+	for {
+		select {
+		case event, open := <-watcher.ResultChan():
+			store, ok := event.Object.(*v1alpha1.Store)
+			if !open || !ok {
+				t.Fatalf("got %v", event)
+			}
+			if event.Type == watch.Bookmark {
+				return found
+			}
+			found[store.Namespace+"/"+store.Name] = store
+		case <-time.After(patience):
+			t.Fatal("the watch never came to the end of what there was")
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ func Resource(resource string) schema.GroupResource {
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&Store{}, &StoreList{}, &StoreCredentials{},
+		&StoreHistory{}, &StoreHistoryOptions{}, &StoreRollback{},
 		&Engine{}, &EngineList{},
 	)
 	return nil

@@ -84,12 +84,18 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.EnginePlan{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_EnginePlan(ref),
 		v1alpha1.EngineSpec{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_EngineSpec(ref),
 		v1alpha1.EngineVersion{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_EngineVersion(ref),
+		v1alpha1.FieldChange{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_FieldChange(ref),
 		v1alpha1.RandomValue{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
 		v1alpha1.ReleaseAction{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
 		v1alpha1.Store{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_Store(ref),
 		v1alpha1.StoreCredentials{}.OpenAPIModelName():    schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref),
+		v1alpha1.StoreHistory{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreHistory(ref),
+		v1alpha1.StoreHistoryOptions{}.OpenAPIModelName(): schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref),
 		v1alpha1.StoreList{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreList(ref),
 		v1alpha1.StoreRelease{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreRelease(ref),
+		v1alpha1.StoreRevision{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_StoreRevision(ref),
+		v1alpha1.StoreRollback{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_StoreRollback(ref),
+		v1alpha1.StoreRollbackSpec{}.OpenAPIModelName():   schema_pkg_apis_platform_v1alpha1_StoreRollbackSpec(ref),
 		v1alpha1.StoreSpec{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreSpec(ref),
 		v1alpha1.StoreStatus{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_StoreStatus(ref),
 		v1alpha1.StoreStep{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreStep(ref),
@@ -3314,6 +3320,42 @@ func schema_pkg_apis_platform_v1alpha1_EngineVersion(ref common.ReferenceCallbac
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_FieldChange(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "FieldChange is one field that a write changed.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the field, such as \"spec.plan\" or \"status.conditions[Ready].status\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "from is what the field was before, as text or, if it is more than text, as JSON. It is absent if the field was.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "to is what the field became. It is absent if the field was removed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"path"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_RandomValue(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3519,6 +3561,111 @@ func schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref common.ReferenceCall
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_StoreHistory(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreHistory is a part of a store's past, the newest first: what the subresource stores/history answers. It begins with the store's creation; a store of the same name that was deleted before has no part in it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata: its continue, if there is one, leads to what is older.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the writes of the store.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.StoreRevision{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ListMeta{}.OpenAPIModelName(), v1alpha1.StoreRevision{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreHistoryOptions say which part of a store's past is asked for. With at or resourceVersion the answer is the Store as it was.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"limit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "limit is the most revisions to answer at once, from 1 to 100. The default is 100.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"continue": {
+						SchemaProps: spec.SchemaProps{
+							Description: "continue is the metadata.continue of an earlier answer, to go on with what is older.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"at": {
+						SchemaProps: spec.SchemaProps{
+							Description: "at asks for the Store as it was at a time, in RFC 3339, such as \"2006-01-02T15:04:05Z\". Fractions of a second count.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resourceVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceVersion asks for the Store as one of its revisions left it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_StoreList(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3627,6 +3774,142 @@ func schema_pkg_apis_platform_v1alpha1_StoreRelease(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			v1alpha1.ReleaseAction{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreRevision(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreRevision is one write of a store.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resourceVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceVersion is the metadata.resourceVersion that the write gave the store. stores/history and stores/rollback take it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when the write was made.",
+							Ref:         ref(v1.MicroTime{}.OpenAPIModelName()),
+						},
+					},
+					"verb": {
+						SchemaProps: spec.SchemaProps{
+							Description: "verb is what was done: create, update or delete. A store that was told to delete stays until nothing is left of its shop, so more may follow.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"user": {
+						SchemaProps: spec.SchemaProps{
+							Description: "user is who did it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"generation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "generation is the store's metadata.generation since then. It counts the changes of spec.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"changes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "changes are what the write changed in the store's labels, annotations, finalizers, spec and status. Those of a creation are all that was there.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.FieldChange{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"resourceVersion", "time", "verb"},
+			},
+		},
+		Dependencies: []string{
+			v1.MicroTime{}.OpenAPIModelName(), v1alpha1.FieldChange{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreRollback(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreRollback makes the spec of an earlier revision a store's spec again: what the subresource stores/rollback takes. It answers the Store as it is then.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata names the store, or nothing.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is what to return to.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.StoreRollbackSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.StoreRollbackSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreRollbackSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreRollbackSpec is the revision to return to.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resourceVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceVersion is a revision of the store, as stores/history lists them.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"resourceVersion"},
+			},
+		},
 	}
 }
 

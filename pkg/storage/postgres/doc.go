@@ -15,6 +15,7 @@
 //   - committer, write, doubt: group commit of conditional writes
 //   - compact, expiry: periodic work
 //   - storage, get, create, state, update, delete, list, watch, stats: storage.Interface
+//   - past: the history of objects, decoded
 //   - corrupt, decorator: wiring above storage.Interface
 //
 // # Guarantees

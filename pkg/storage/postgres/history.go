@@ -6,16 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-)
 
-// Verb is what a revision did to its key.
-type Verb string
-
-// The verbs of history.
-const (
-	VerbCreate Verb = "create"
-	VerbUpdate Verb = "update"
-	VerbDelete Verb = "delete"
+	"platform.dev/stores/pkg/storage/history"
 )
 
 // Revision is one write of the past.
@@ -25,7 +17,7 @@ type Revision struct {
 	// Key is where the object is or was stored.
 	Key string
 	// Verb is what the write did.
-	Verb Verb
+	Verb history.Verb
 	// Time is the server's clock at the write.
 	Time time.Time
 	// Actor is the name of the user who asked for the write, empty if there was none.
@@ -36,8 +28,8 @@ type Revision struct {
 
 // History returns the latest writes, newest first and at most limit, of the keys that
 // start with prefix, which must end in "/" or name one object. Deleted objects are
-// included and compaction does not matter. It is meant for people: it reads the log
-// backwards and is slow for what has not changed lately.
+// included and compaction does not matter. It reads the log backwards and is slow for
+// what has not changed lately; the past of one object is read with Past.
 func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Revision, error) {
 	r := singleKey(prefix)
 	if prefix != "" && prefix[len(prefix)-1] == '/' {
@@ -62,15 +54,15 @@ func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Rev
 	return revisions, nil
 }
 
-func (k kind) verb() Verb {
+func (k kind) verb() history.Verb {
 	switch k {
 	case created:
-		return VerbCreate
+		return history.Create
 	case updated:
-		return VerbUpdate
+		return history.Update
 	case deleted:
-		return VerbDelete
+		return history.Delete
 	default:
-		return Verb(fmt.Sprintf("kind %d", k))
+		return history.Verb(fmt.Sprintf("kind %d", k))
 	}
 }

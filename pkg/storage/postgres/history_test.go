@@ -11,6 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/history"
 )
 
 func TestHistoryOutlivesTheObject(t *testing.T) {
@@ -22,24 +24,24 @@ func TestHistoryOutlivesTheObject(t *testing.T) {
 	last := as("bob").delete(t, "shop")
 	as("alice").create(t, "shop-2") // must not appear under the name of the other
 
-	history, err := f.db.History(t.Context(), podKey("shop"), 10)
+	revisions, err := f.db.History(t.Context(), podKey("shop"), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Revision{
-		{ResourceVersion: revisionOf(t, last), Key: podKey("shop"), Verb: VerbDelete, Actor: "bob"},
-		{ResourceVersion: revisionOf(t, first), Key: podKey("shop"), Verb: VerbCreate, Actor: "alice"},
+		{ResourceVersion: revisionOf(t, last), Key: podKey("shop"), Verb: history.Delete, Actor: "bob"},
+		{ResourceVersion: revisionOf(t, first), Key: podKey("shop"), Verb: history.Create, Actor: "alice"},
 	}
-	if diff := cmp.Diff(want, history, cmpopts.IgnoreFields(Revision{}, "Time", "Value")); diff != "" {
+	if diff := cmp.Diff(want, revisions, cmpopts.IgnoreFields(Revision{}, "Time", "Value")); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
-	for _, rev := range history {
+	for _, rev := range revisions {
 		if rev.Time.Before(before) || rev.Time.After(time.Now().Add(time.Minute)) {
 			t.Errorf("%s at %v", rev.Verb, rev.Time)
 		}
 	}
-	if len(history) == 2 && !bytes.Contains(history[1].Value, []byte(`"shop"`)) {
-		t.Errorf("the create kept the value %q", history[1].Value)
+	if len(revisions) == 2 && !bytes.Contains(revisions[1].Value, []byte(`"shop"`)) {
+		t.Errorf("the create kept the value %q", revisions[1].Value)
 	}
 
 	var rows int
@@ -57,12 +59,12 @@ func TestHistoryOfPrefix(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		createPod(t, f.Storage, name)
 	}
-	history, err := f.db.History(t.Context(), "/pods/ns/", 2)
+	revisions, err := f.db.History(t.Context(), "/pods/ns/", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var keys []string
-	for _, rev := range history {
+	for _, rev := range revisions {
 		keys = append(keys, rev.Key)
 	}
 	if diff := cmp.Diff([]string{podKey("c"), podKey("b")}, keys); diff != "" {

@@ -36,6 +36,8 @@ var (
 	rangeQuery string
 	//go:embed queries/revision.sql
 	revisionQuery string
+	//go:embed queries/revisions.sql
+	revisionsQuery string
 	//go:embed queries/stats.sql
 	statsQuery string
 	//go:embed queries/tail.sql

@@ -60,6 +60,9 @@ var _ storage.Interface = (*Storage)(nil)
 // reports objects that cannot be decoded in a way the registry understands, if the
 // feature AllowUnsafeMalformedObjectDeletion is enabled.
 func (d *Database) NewStorage(resource Resource) (storage.Interface, error) {
+	if resource.NewFunc == nil || resource.NewListFunc == nil {
+		return nil, fmt.Errorf("storage of %s: object constructors are required", resource.GroupResource)
+	}
 	s, err := d.newStorage(resource)
 	if err != nil {
 		return nil, err
@@ -76,8 +79,8 @@ func (d *Database) newStorage(resource Resource) (*Storage, error) {
 		return nil, fmt.Errorf("storage of %s: prefix %q must start with a slash and name something",
 			resource.GroupResource, resource.Prefix)
 	}
-	if resource.Codec == nil || resource.NewFunc == nil || resource.NewListFunc == nil {
-		return nil, fmt.Errorf("storage of %s: codec and object constructors are required", resource.GroupResource)
+	if resource.Codec == nil {
+		return nil, fmt.Errorf("storage of %s: a codec is required", resource.GroupResource)
 	}
 	s := &Storage{
 		db:          d,

@@ -1,5 +1,6 @@
 // Package controllers runs what the cluster has besides Kubernetes itself:
-// volumes, the way in for HTTP, and the API server's address for pods.
+// volumes, network policies, the way in for HTTP, and the API server's address for
+// pods.
 package controllers
 
 import (
@@ -24,6 +25,7 @@ import (
 	"platform.dev/stores/hack/localcluster/internal/cluster"
 	"platform.dev/stores/hack/localcluster/internal/forward"
 	"platform.dev/stores/hack/localcluster/internal/network"
+	"platform.dev/stores/hack/localcluster/internal/policy"
 	"platform.dev/stores/hack/localcluster/internal/provisioner"
 	"platform.dev/stores/hack/localcluster/internal/router"
 )
@@ -53,6 +55,10 @@ func Run(ctx context.Context, config cluster.Config) error {
 	if err != nil {
 		return err
 	}
+	policies, err := policy.New(factory)
+	if err != nil {
+		return err
+	}
 	handler := router.New(factory)
 	listeners, err := listenLoopback(ctx, config.HTTPPort)
 	if err != nil {
@@ -68,6 +74,7 @@ func Run(ctx context.Context, config cluster.Config) error {
 	parts := []func(context.Context) error{
 		volumes.Run,
 		status.Run,
+		policies.Run,
 		func(ctx context.Context) error {
 			return forward.Serve(ctx, api, net.JoinHostPort("127.0.0.1", strconv.Itoa(config.APIPort)))
 		},

@@ -34,10 +34,7 @@ COMMIT
 	if err := restore("iptables", rules); err != nil {
 		return err
 	}
-	if exec.Command("iptables", "-w", "-C", "FORWARD", "-j", forwardChain).Run() == nil {
-		return nil
-	}
-	return run(exec.Command("iptables", "-w", "-I", "FORWARD", "-j", forwardChain))
+	return ensureFirst("filter", "FORWARD", "-j", forwardChain)
 }
 
 // ClusterChains lists the chains that a cluster, this one or another, has on
@@ -148,8 +145,8 @@ func leadsTo(rule string, chains []string) bool {
 	return false
 }
 
-func save(program string) (string, error) {
-	output, err := exec.Command(program + "-save").Output()
+func save(program string, arguments ...string) (string, error) {
+	output, err := exec.Command(program+"-save", arguments...).Output()
 	if err != nil {
 		return "", fmt.Errorf("running %s-save: %w", program, err)
 	}

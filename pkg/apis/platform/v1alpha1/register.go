@@ -38,6 +38,7 @@ func Kind(kind string) schema.GroupKind {
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&Store{}, &StoreList{}, &StoreCredentials{},
+		&StoreHistory{}, &StoreHistoryOptions{}, &StoreRollback{},
 		&Engine{}, &EngineList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -11,7 +11,10 @@ const Finalizer = "platform.dev/provisioner"
 
 // +genclient
 // +genclient:method=GetCredentials,verb=get,subresource=credentials,result=platform.dev/stores/pkg/apis/platform/v1alpha1.StoreCredentials
+// +genclient:method=GetHistory,verb=get,subresource=history,result=platform.dev/stores/pkg/apis/platform/v1alpha1.StoreHistory
+// +genclient:method=Rollback,verb=create,subresource=rollback,input=platform.dev/stores/pkg/apis/platform/v1alpha1.StoreRollback,result=platform.dev/stores/pkg/apis/platform/v1alpha1.Store
 // +k8s:supportsSubresource="/status"
+// +k8s:supportsSubresource="/rollback"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // Store is one online shop: a namespace of its own with a database, a web

@@ -8,6 +8,7 @@
 package v1alpha1
 
 import (
+	url "net/url"
 	unsafe "unsafe"
 
 	conversion "k8s.io/apimachinery/pkg/conversion"
@@ -122,6 +123,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*FieldChange)(nil), (*platform.FieldChange)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_FieldChange_To_platform_FieldChange(a.(*FieldChange), b.(*platform.FieldChange), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.FieldChange)(nil), (*FieldChange)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_FieldChange_To_v1alpha1_FieldChange(a.(*platform.FieldChange), b.(*FieldChange), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*RandomValue)(nil), (*platform.RandomValue)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_RandomValue_To_platform_RandomValue(a.(*RandomValue), b.(*platform.RandomValue), scope)
 	}); err != nil {
@@ -162,6 +173,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*StoreHistory)(nil), (*platform.StoreHistory)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreHistory_To_platform_StoreHistory(a.(*StoreHistory), b.(*platform.StoreHistory), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreHistory)(nil), (*StoreHistory)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreHistory_To_v1alpha1_StoreHistory(a.(*platform.StoreHistory), b.(*StoreHistory), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreHistoryOptions)(nil), (*platform.StoreHistoryOptions)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreHistoryOptions_To_platform_StoreHistoryOptions(a.(*StoreHistoryOptions), b.(*platform.StoreHistoryOptions), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreHistoryOptions)(nil), (*StoreHistoryOptions)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreHistoryOptions_To_v1alpha1_StoreHistoryOptions(a.(*platform.StoreHistoryOptions), b.(*StoreHistoryOptions), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*StoreList)(nil), (*platform.StoreList)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_StoreList_To_platform_StoreList(a.(*StoreList), b.(*platform.StoreList), scope)
 	}); err != nil {
@@ -179,6 +210,36 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*platform.StoreRelease)(nil), (*StoreRelease)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_platform_StoreRelease_To_v1alpha1_StoreRelease(a.(*platform.StoreRelease), b.(*StoreRelease), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreRevision)(nil), (*platform.StoreRevision)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreRevision_To_platform_StoreRevision(a.(*StoreRevision), b.(*platform.StoreRevision), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreRevision)(nil), (*StoreRevision)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreRevision_To_v1alpha1_StoreRevision(a.(*platform.StoreRevision), b.(*StoreRevision), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreRollback)(nil), (*platform.StoreRollback)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreRollback_To_platform_StoreRollback(a.(*StoreRollback), b.(*platform.StoreRollback), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreRollback)(nil), (*StoreRollback)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreRollback_To_v1alpha1_StoreRollback(a.(*platform.StoreRollback), b.(*StoreRollback), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreRollbackSpec)(nil), (*platform.StoreRollbackSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreRollbackSpec_To_platform_StoreRollbackSpec(a.(*StoreRollbackSpec), b.(*platform.StoreRollbackSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreRollbackSpec)(nil), (*StoreRollbackSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreRollbackSpec_To_v1alpha1_StoreRollbackSpec(a.(*platform.StoreRollbackSpec), b.(*StoreRollbackSpec), scope)
 	}); err != nil {
 		return err
 	}
@@ -239,6 +300,11 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*platform.ValueMapping)(nil), (*ValueMapping)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_platform_ValueMapping_To_v1alpha1_ValueMapping(a.(*platform.ValueMapping), b.(*ValueMapping), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*url.Values)(nil), (*StoreHistoryOptions)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_url_Values_To_v1alpha1_StoreHistoryOptions(a.(*url.Values), b.(*StoreHistoryOptions), scope)
 	}); err != nil {
 		return err
 	}
@@ -453,6 +519,26 @@ func Convert_platform_EngineVersion_To_v1alpha1_EngineVersion(in *platform.Engin
 	return autoConvert_platform_EngineVersion_To_v1alpha1_EngineVersion(in, out, s)
 }
 
+func autoConvert_v1alpha1_FieldChange_To_platform_FieldChange(in *FieldChange, out *platform.FieldChange, s conversion.Scope) error {
+	*out = *(*platform.FieldChange)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_FieldChange_To_platform_FieldChange is an autogenerated conversion function.
+func Convert_v1alpha1_FieldChange_To_platform_FieldChange(in *FieldChange, out *platform.FieldChange, s conversion.Scope) error {
+	return autoConvert_v1alpha1_FieldChange_To_platform_FieldChange(in, out, s)
+}
+
+func autoConvert_platform_FieldChange_To_v1alpha1_FieldChange(in *platform.FieldChange, out *FieldChange, s conversion.Scope) error {
+	*out = *(*FieldChange)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_FieldChange_To_v1alpha1_FieldChange is an autogenerated conversion function.
+func Convert_platform_FieldChange_To_v1alpha1_FieldChange(in *platform.FieldChange, out *FieldChange, s conversion.Scope) error {
+	return autoConvert_platform_FieldChange_To_v1alpha1_FieldChange(in, out, s)
+}
+
 func autoConvert_v1alpha1_RandomValue_To_platform_RandomValue(in *RandomValue, out *platform.RandomValue, s conversion.Scope) error {
 	*out = *(*platform.RandomValue)(unsafe.Pointer(in))
 	return nil
@@ -553,6 +639,93 @@ func Convert_platform_StoreCredentials_To_v1alpha1_StoreCredentials(in *platform
 	return autoConvert_platform_StoreCredentials_To_v1alpha1_StoreCredentials(in, out, s)
 }
 
+func autoConvert_v1alpha1_StoreHistory_To_platform_StoreHistory(in *StoreHistory, out *platform.StoreHistory, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]platform.StoreRevision)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1alpha1_StoreHistory_To_platform_StoreHistory is an autogenerated conversion function.
+func Convert_v1alpha1_StoreHistory_To_platform_StoreHistory(in *StoreHistory, out *platform.StoreHistory, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreHistory_To_platform_StoreHistory(in, out, s)
+}
+
+func autoConvert_platform_StoreHistory_To_v1alpha1_StoreHistory(in *platform.StoreHistory, out *StoreHistory, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]StoreRevision)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_platform_StoreHistory_To_v1alpha1_StoreHistory is an autogenerated conversion function.
+func Convert_platform_StoreHistory_To_v1alpha1_StoreHistory(in *platform.StoreHistory, out *StoreHistory, s conversion.Scope) error {
+	return autoConvert_platform_StoreHistory_To_v1alpha1_StoreHistory(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreHistoryOptions_To_platform_StoreHistoryOptions(in *StoreHistoryOptions, out *platform.StoreHistoryOptions, s conversion.Scope) error {
+	out.Limit = in.Limit
+	out.Continue = in.Continue
+	out.At = in.At
+	out.ResourceVersion = in.ResourceVersion
+	return nil
+}
+
+// Convert_v1alpha1_StoreHistoryOptions_To_platform_StoreHistoryOptions is an autogenerated conversion function.
+func Convert_v1alpha1_StoreHistoryOptions_To_platform_StoreHistoryOptions(in *StoreHistoryOptions, out *platform.StoreHistoryOptions, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreHistoryOptions_To_platform_StoreHistoryOptions(in, out, s)
+}
+
+func autoConvert_platform_StoreHistoryOptions_To_v1alpha1_StoreHistoryOptions(in *platform.StoreHistoryOptions, out *StoreHistoryOptions, s conversion.Scope) error {
+	out.Limit = in.Limit
+	out.Continue = in.Continue
+	out.At = in.At
+	out.ResourceVersion = in.ResourceVersion
+	return nil
+}
+
+// Convert_platform_StoreHistoryOptions_To_v1alpha1_StoreHistoryOptions is an autogenerated conversion function.
+func Convert_platform_StoreHistoryOptions_To_v1alpha1_StoreHistoryOptions(in *platform.StoreHistoryOptions, out *StoreHistoryOptions, s conversion.Scope) error {
+	return autoConvert_platform_StoreHistoryOptions_To_v1alpha1_StoreHistoryOptions(in, out, s)
+}
+
+func autoConvert_url_Values_To_v1alpha1_StoreHistoryOptions(in *url.Values, out *StoreHistoryOptions, s conversion.Scope) error {
+	// WARNING: Field TypeMeta does not have json tag, skipping.
+
+	if values, ok := map[string][]string(*in)["limit"]; ok && len(values) > 0 {
+		if err := runtime.Convert_Slice_string_To_int64(&values, &out.Limit, s); err != nil {
+			return err
+		}
+	} else {
+		out.Limit = 0
+	}
+	if values, ok := map[string][]string(*in)["continue"]; ok && len(values) > 0 {
+		if err := runtime.Convert_Slice_string_To_string(&values, &out.Continue, s); err != nil {
+			return err
+		}
+	} else {
+		out.Continue = ""
+	}
+	if values, ok := map[string][]string(*in)["at"]; ok && len(values) > 0 {
+		if err := runtime.Convert_Slice_string_To_string(&values, &out.At, s); err != nil {
+			return err
+		}
+	} else {
+		out.At = ""
+	}
+	if values, ok := map[string][]string(*in)["resourceVersion"]; ok && len(values) > 0 {
+		if err := runtime.Convert_Slice_string_To_string(&values, &out.ResourceVersion, s); err != nil {
+			return err
+		}
+	} else {
+		out.ResourceVersion = ""
+	}
+	return nil
+}
+
+// Convert_url_Values_To_v1alpha1_StoreHistoryOptions is an autogenerated conversion function.
+func Convert_url_Values_To_v1alpha1_StoreHistoryOptions(in *url.Values, out *StoreHistoryOptions, s conversion.Scope) error {
+	return autoConvert_url_Values_To_v1alpha1_StoreHistoryOptions(in, out, s)
+}
+
 func autoConvert_v1alpha1_StoreList_To_platform_StoreList(in *StoreList, out *platform.StoreList, s conversion.Scope) error {
 	out.ListMeta = in.ListMeta
 	out.Items = *(*[]platform.Store)(unsafe.Pointer(&in.Items))
@@ -593,6 +766,72 @@ func autoConvert_platform_StoreRelease_To_v1alpha1_StoreRelease(in *platform.Sto
 // Convert_platform_StoreRelease_To_v1alpha1_StoreRelease is an autogenerated conversion function.
 func Convert_platform_StoreRelease_To_v1alpha1_StoreRelease(in *platform.StoreRelease, out *StoreRelease, s conversion.Scope) error {
 	return autoConvert_platform_StoreRelease_To_v1alpha1_StoreRelease(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreRevision_To_platform_StoreRevision(in *StoreRevision, out *platform.StoreRevision, s conversion.Scope) error {
+	*out = *(*platform.StoreRevision)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StoreRevision_To_platform_StoreRevision is an autogenerated conversion function.
+func Convert_v1alpha1_StoreRevision_To_platform_StoreRevision(in *StoreRevision, out *platform.StoreRevision, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreRevision_To_platform_StoreRevision(in, out, s)
+}
+
+func autoConvert_platform_StoreRevision_To_v1alpha1_StoreRevision(in *platform.StoreRevision, out *StoreRevision, s conversion.Scope) error {
+	*out = *(*StoreRevision)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_StoreRevision_To_v1alpha1_StoreRevision is an autogenerated conversion function.
+func Convert_platform_StoreRevision_To_v1alpha1_StoreRevision(in *platform.StoreRevision, out *StoreRevision, s conversion.Scope) error {
+	return autoConvert_platform_StoreRevision_To_v1alpha1_StoreRevision(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreRollback_To_platform_StoreRollback(in *StoreRollback, out *platform.StoreRollback, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1alpha1_StoreRollbackSpec_To_platform_StoreRollbackSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1alpha1_StoreRollback_To_platform_StoreRollback is an autogenerated conversion function.
+func Convert_v1alpha1_StoreRollback_To_platform_StoreRollback(in *StoreRollback, out *platform.StoreRollback, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreRollback_To_platform_StoreRollback(in, out, s)
+}
+
+func autoConvert_platform_StoreRollback_To_v1alpha1_StoreRollback(in *platform.StoreRollback, out *StoreRollback, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_platform_StoreRollbackSpec_To_v1alpha1_StoreRollbackSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_platform_StoreRollback_To_v1alpha1_StoreRollback is an autogenerated conversion function.
+func Convert_platform_StoreRollback_To_v1alpha1_StoreRollback(in *platform.StoreRollback, out *StoreRollback, s conversion.Scope) error {
+	return autoConvert_platform_StoreRollback_To_v1alpha1_StoreRollback(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreRollbackSpec_To_platform_StoreRollbackSpec(in *StoreRollbackSpec, out *platform.StoreRollbackSpec, s conversion.Scope) error {
+	*out = *(*platform.StoreRollbackSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StoreRollbackSpec_To_platform_StoreRollbackSpec is an autogenerated conversion function.
+func Convert_v1alpha1_StoreRollbackSpec_To_platform_StoreRollbackSpec(in *StoreRollbackSpec, out *platform.StoreRollbackSpec, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreRollbackSpec_To_platform_StoreRollbackSpec(in, out, s)
+}
+
+func autoConvert_platform_StoreRollbackSpec_To_v1alpha1_StoreRollbackSpec(in *platform.StoreRollbackSpec, out *StoreRollbackSpec, s conversion.Scope) error {
+	*out = *(*StoreRollbackSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_StoreRollbackSpec_To_v1alpha1_StoreRollbackSpec is an autogenerated conversion function.
+func Convert_platform_StoreRollbackSpec_To_v1alpha1_StoreRollbackSpec(in *platform.StoreRollbackSpec, out *StoreRollbackSpec, s conversion.Scope) error {
+	return autoConvert_platform_StoreRollbackSpec_To_v1alpha1_StoreRollbackSpec(in, out, s)
 }
 
 func autoConvert_v1alpha1_StoreSpec_To_platform_StoreSpec(in *StoreSpec, out *platform.StoreSpec, s conversion.Scope) error {

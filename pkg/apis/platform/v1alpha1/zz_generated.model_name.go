@@ -58,6 +58,11 @@ func (in EngineVersion) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in FieldChange) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.FieldChange"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RandomValue) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.RandomValue"
 }
@@ -78,6 +83,16 @@ func (in StoreCredentials) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreHistory) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreHistory"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreHistoryOptions) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreHistoryOptions"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in StoreList) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.StoreList"
 }
@@ -85,6 +100,21 @@ func (in StoreList) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in StoreRelease) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.StoreRelease"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreRevision) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreRevision"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreRollback) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreRollback"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreRollbackSpec) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreRollbackSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

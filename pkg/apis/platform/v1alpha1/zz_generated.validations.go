@@ -47,11 +47,26 @@ func RegisterValidations(scheme *runtime.Scheme) error {
 		(*Store)(nil),
 		func(ctx context.Context, op operation.Operation, obj, oldObj interface{}) field.ErrorList {
 			switch op.Request.SubresourcePath() {
-			case "/", "/status":
+			case "/", "/rollback", "/status":
 				return Validate_Store(
 					ctx, op, nil, /* fldPath */
 					obj.(*Store),
 					safe.Cast[*Store](oldObj))
+			}
+			return field.ErrorList{
+				field.InternalError(nil, fmt.Errorf("no validation found for %T, subresource: %v", obj, op.Request.SubresourcePath())),
+			}
+		})
+	// type StoreRollback
+	scheme.AddValidationFunc(
+		(*StoreRollback)(nil),
+		func(ctx context.Context, op operation.Operation, obj, oldObj interface{}) field.ErrorList {
+			switch op.Request.SubresourcePath() {
+			case "/", "/rollback":
+				return Validate_StoreRollback(
+					ctx, op, nil, /* fldPath */
+					obj.(*StoreRollback),
+					safe.Cast[*StoreRollback](oldObj))
 			}
 			return field.ErrorList{
 				field.InternalError(nil, fmt.Errorf("no validation found for %T, subresource: %v", obj, op.Request.SubresourcePath())),
@@ -1547,6 +1562,81 @@ func Validate_StoreRelease(
 				return oldObj.Actions
 			})
 		errs = append(errs, fn(fldPath.Child("actions"), obj.Actions, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_StoreRollback validates an instance of StoreRollback according
+// to declarative validation rules in the API schema.
+func Validate_StoreRollback(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreRollback) (errs field.ErrorList) {
+
+	// field StoreRollback.TypeMeta has no validation
+	// field StoreRollback.ObjectMeta has no validation
+
+	{ // field StoreRollback.Spec
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *StoreRollbackSpec,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_StoreRollbackSpec(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRollback) *StoreRollbackSpec {
+				return &oldObj.Spec
+			})
+		errs = append(errs, fn(fldPath.Child("spec"), &obj.Spec, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_StoreRollbackSpec validates an instance of StoreRollbackSpec according
+// to declarative validation rules in the API schema.
+func Validate_StoreRollbackSpec(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreRollbackSpec) (errs field.ErrorList) {
+
+	{ // field StoreRollbackSpec.ResourceVersion
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 20); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRollbackSpec) *string {
+				return &oldObj.ResourceVersion
+			})
+		errs = append(errs, fn(fldPath.Child("resourceVersion"), &obj.ResourceVersion, oldVal, oldObj != nil)...)
 	}
 
 	return errs

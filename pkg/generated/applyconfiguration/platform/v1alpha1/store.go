@@ -82,6 +82,18 @@ func ExtractStoreCredentials(store *platformv1alpha1.Store, fieldManager string)
 	return ExtractStoreFrom(store, fieldManager, "credentials")
 }
 
+// ExtractStoreHistory extracts the applied configuration owned by fieldManager from
+// store for the history subresource.
+func ExtractStoreHistory(store *platformv1alpha1.Store, fieldManager string) (*StoreApplyConfiguration, error) {
+	return ExtractStoreFrom(store, fieldManager, "history")
+}
+
+// ExtractStoreRollback extracts the applied configuration owned by fieldManager from
+// store for the rollback subresource.
+func ExtractStoreRollback(store *platformv1alpha1.Store, fieldManager string) (*StoreApplyConfiguration, error) {
+	return ExtractStoreFrom(store, fieldManager, "rollback")
+}
+
 // ExtractStoreStatus extracts the applied configuration owned by fieldManager from
 // store for the status subresource.
 func ExtractStoreStatus(store *platformv1alpha1.Store, fieldManager string) (*StoreApplyConfiguration, error) {

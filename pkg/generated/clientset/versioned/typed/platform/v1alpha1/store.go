@@ -38,6 +38,8 @@ type StoreInterface interface {
 	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
 	ApplyStatus(ctx context.Context, store *applyconfigurationplatformv1alpha1.StoreApplyConfiguration, opts v1.ApplyOptions) (result *platformv1alpha1.Store, err error)
 	GetCredentials(ctx context.Context, storeName string, options v1.GetOptions) (*platformv1alpha1.StoreCredentials, error)
+	GetHistory(ctx context.Context, storeName string, options v1.GetOptions) (*platformv1alpha1.StoreHistory, error)
+	Rollback(ctx context.Context, storeName string, storeRollback *platformv1alpha1.StoreRollback, opts v1.CreateOptions) (*platformv1alpha1.Store, error)
 
 	StoreExpansion
 }
@@ -70,6 +72,35 @@ func (c *stores) GetCredentials(ctx context.Context, storeName string, options v
 		Name(storeName).
 		SubResource("credentials").
 		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
+}
+
+// GetHistory takes name of the store, and returns the corresponding platformv1alpha1.StoreHistory object, and an error if there is any.
+func (c *stores) GetHistory(ctx context.Context, storeName string, options v1.GetOptions) (result *platformv1alpha1.StoreHistory, err error) {
+	result = &platformv1alpha1.StoreHistory{}
+	err = c.GetClient().Get().
+		Namespace(c.GetNamespace()).
+		Resource("stores").
+		Name(storeName).
+		SubResource("history").
+		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
+}
+
+// Rollback takes the representation of a storeRollback and creates it.  Returns the server's representation of the store, and an error, if there is any.
+func (c *stores) Rollback(ctx context.Context, storeName string, storeRollback *platformv1alpha1.StoreRollback, opts v1.CreateOptions) (result *platformv1alpha1.Store, err error) {
+	result = &platformv1alpha1.Store{}
+	err = c.GetClient().Post().
+		Namespace(c.GetNamespace()).
+		Resource("stores").
+		Name(storeName).
+		SubResource("rollback").
+		VersionedParams(&opts, scheme.ParameterCodec).
+		Body(storeRollback).
 		Do(ctx).
 		Into(result)
 	return

@@ -49,3 +49,27 @@ func (c *fakeStores) GetCredentials(ctx context.Context, storeName string, optio
 	}
 	return obj.(*v1alpha1.StoreCredentials), err
 }
+
+// GetHistory takes name of the store, and returns the corresponding storeHistory object, and an error if there is any.
+func (c *fakeStores) GetHistory(ctx context.Context, storeName string, options v1.GetOptions) (result *v1alpha1.StoreHistory, err error) {
+	emptyResult := &v1alpha1.StoreHistory{}
+	obj, err := c.Fake.
+		Invokes(testing.NewGetSubresourceActionWithOptions(c.Resource(), c.Namespace(), "history", storeName, options), emptyResult)
+
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.StoreHistory), err
+}
+
+// Rollback takes the representation of a storeRollback and creates it.  Returns the server's representation of the store, and an error, if there is any.
+func (c *fakeStores) Rollback(ctx context.Context, storeName string, storeRollback *v1alpha1.StoreRollback, opts v1.CreateOptions) (result *v1alpha1.Store, err error) {
+	emptyResult := &v1alpha1.Store{}
+	obj, err := c.Fake.
+		Invokes(testing.NewCreateSubresourceActionWithOptions(c.Resource(), storeName, "rollback", c.Namespace(), storeRollback, opts), emptyResult)
+
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.Store), err
+}

@@ -1,0 +1,233 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/registry/platform/table"
+	"platform.dev/stores/pkg/storage/history"
+)
+
+// maxRevisions bounds one answer: behind each revision is a whole store.
+const maxRevisions = 100
+
+// HistoryREST serves stores/history: the past of the store that has the name now.
+// What an earlier store of that name was is not told.
+type HistoryREST struct {
+	stores *REST
+	past   history.Reader
+	scheme *runtime.Scheme
+}
+
+var (
+	_ rest.GetterWithOptions = &HistoryREST{}
+	_ rest.TableConvertor    = &HistoryREST{}
+)
+
+// NewHistoryREST returns the REST storage of stores/history, which past remembers.
+func NewHistoryREST(stores *REST, past history.Reader, scheme *runtime.Scheme) *HistoryREST {
+	return &HistoryREST{stores, past, scheme}
+}
+
+// New returns an empty history.
+func (*HistoryREST) New() runtime.Object { return &platform.StoreHistory{} }
+
+// Destroy does nothing: the storage belongs to REST.
+func (*HistoryREST) Destroy() {}
+
+// NewGetOptions returns the options of a request.
+func (*HistoryREST) NewGetOptions() (runtime.Object, bool, string) {
+	return &platform.StoreHistoryOptions{}, false, ""
+}
+
+// Get returns a part of the store's history or, if a time or a revision is asked
+// for, the store as it was.
+func (r *HistoryREST) Get(ctx context.Context, name string, opts runtime.Object) (runtime.Object, error) {
+	options := opts.(*platform.StoreHistoryOptions)
+	if err := checkOptions(options); err != nil {
+		return nil, err
+	}
+	key, err := r.stores.KeyFunc(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var revision *history.Revision
+	switch {
+	case options.At != "":
+		at, err := time.Parse(time.RFC3339, options.At)
+		if err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("at %q is no time as in RFC 3339, such as 2006-01-02T15:04:05Z", options.At))
+		}
+		if revision, err = r.past.At(ctx, key, at); err != nil {
+			return nil, explainPast(ctx, r.past, key, name, "at "+options.At, err)
+		}
+	case options.ResourceVersion != "":
+		if revision, err = revisionOf(ctx, r.past, key, options.ResourceVersion); err != nil {
+			return nil, explainPast(ctx, r.past, key, name, "at revision "+options.ResourceVersion, err)
+		}
+	default:
+		return r.page(ctx, key, name, options)
+	}
+	return revision.Object, nil
+}
+
+func checkOptions(o *platform.StoreHistoryOptions) error {
+	switch {
+	case o.At != "" && o.ResourceVersion != "":
+		return apierrors.NewBadRequest("at and resourceVersion cannot be given together")
+	case (o.At != "" || o.ResourceVersion != "") && (o.Limit != 0 || o.Continue != ""):
+		return apierrors.NewBadRequest("limit and continue are for the list of revisions: they cannot be given with at or resourceVersion")
+	case o.Limit < 0 || o.Limit > maxRevisions:
+		return apierrors.NewBadRequest(fmt.Sprintf("limit must be from 1 to %d", maxRevisions))
+	}
+	return nil
+}
+
+// revisionOf returns one revision of the object at key.
+func revisionOf(ctx context.Context, past history.Reader, key, resourceVersion string) (*history.Revision, error) {
+	number, err := strconv.ParseInt(resourceVersion, 10, 64)
+	if err != nil || number <= 0 {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion %q is no revision: stores/history lists those there are", resourceVersion))
+	}
+	return past.Get(ctx, key, number)
+}
+
+// page lists revisions. One more than asked for is read: the oldest can only be
+// compared with the one before it.
+func (r *HistoryREST) page(ctx context.Context, key, name string, options *platform.StoreHistoryOptions) (runtime.Object, error) {
+	var from int64
+	if options.Continue != "" {
+		var err error
+		if from, err = strconv.ParseInt(options.Continue, 10, 64); err != nil || from <= 0 {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("continue %q was not given by an earlier answer", options.Continue))
+		}
+	}
+	limit := maxRevisions
+	if options.Limit > 0 {
+		limit = int(options.Limit)
+	}
+	revisions, err := r.past.List(ctx, key, from, limit+1)
+	if err != nil {
+		return nil, explainPast(ctx, r.past, key, name, "before "+options.Continue, err)
+	}
+	page := &platform.StoreHistory{Items: []platform.StoreRevision{}}
+	for i := range revisions {
+		if i == limit {
+			page.Continue = strconv.FormatInt(revisions[i].ResourceVersion, 10)
+			break
+		}
+		var before *history.Revision
+		if i+1 < len(revisions) {
+			before = &revisions[i+1]
+		}
+		item, err := r.item(&revisions[i], before)
+		if err != nil {
+			return nil, err
+		}
+		page.Items = append(page.Items, item)
+	}
+	return page, nil
+}
+
+// item tells what a revision changed. Without the one before, which may no longer
+// be kept, only a creation can tell.
+func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRevision, error) {
+	store := revision.Object.(*platform.Store)
+	item := platform.StoreRevision{
+		ResourceVersion: strconv.FormatInt(revision.ResourceVersion, 10),
+		Time:            metav1.NewMicroTime(revision.Time),
+		Verb:            string(revision.Verb),
+		User:            revision.User,
+		Generation:      store.Generation,
+	}
+	if before == nil && revision.Verb != history.Create {
+		return item, nil
+	}
+	var was map[string]any
+	if before != nil {
+		old := before.Object.(*platform.Store)
+		if old.DeletionTimestamp == nil && store.DeletionTimestamp != nil {
+			item.Verb = string(history.Delete)
+		}
+		var err error
+		if was, err = viewOf(r.scheme, old); err != nil {
+			return item, err
+		}
+	}
+	is, err := viewOf(r.scheme, store)
+	if err != nil {
+		return item, err
+	}
+	item.Changes = changes(was, is)
+	return item, nil
+}
+
+// explainPast tells why the past was not found: there is no such store, it was not
+// there yet, or it is no longer known.
+func explainPast(ctx context.Context, past history.Reader, key, name, when string, err error) error {
+	switch {
+	case errors.Is(err, history.ErrExpired):
+		return apierrors.NewResourceExpired(fmt.Sprintf("the history of store %q %s is no longer kept, or is another store's", name, when))
+	case !errors.Is(err, history.ErrNotFound):
+		return err
+	}
+	notFound := apierrors.NewNotFound(platform.Resource("stores"), name)
+	if _, err := past.List(ctx, key, 0, 1); err == nil {
+		notFound.ErrStatus.Message = fmt.Sprintf("store %q has nothing %s in its history", name, when)
+	}
+	return notFound
+}
+
+// historyColumns are what `kubectl get store NAME --subresource=history` prints.
+var historyColumns = []metav1.TableColumnDefinition{
+	{Name: "Revision", Type: "string", Format: "name", Description: "The resourceVersion that the write gave the store."},
+	{Name: "Age", Type: "string", Description: "The time since the write."},
+	{Name: "User", Type: "string", Description: "Who wrote."},
+	{Name: "Verb", Type: "string", Description: "What was done."},
+	{Name: "Generation", Type: "integer", Description: "The count of changes of spec."},
+	{Name: "Changes", Type: "string", Description: "The fields that changed."},
+}
+
+// ConvertToTable renders a history, and a past store as the main resource does.
+func (r *HistoryREST) ConvertToTable(ctx context.Context, obj, tableOptions runtime.Object) (*metav1.Table, error) {
+	page, ok := obj.(*platform.StoreHistory)
+	if !ok {
+		return r.stores.ConvertToTable(ctx, obj, tableOptions)
+	}
+	rendered := &metav1.Table{ListMeta: page.ListMeta}
+	if options, ok := tableOptions.(*metav1.TableOptions); !ok || !options.NoHeaders {
+		rendered.ColumnDefinitions = historyColumns
+	}
+	for _, item := range page.Items {
+		rendered.Rows = append(rendered.Rows, metav1.TableRow{
+			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes)},
+			// A row needs an object with metadata.
+			Object: runtime.RawExtension{Object: &platform.Store{ObjectMeta: metav1.ObjectMeta{Name: item.ResourceVersion}}},
+		})
+	}
+	return rendered, nil
+}
+
+// paths names the first few of the changes.
+func paths(all []platform.FieldChange) string {
+	const shown = 3
+	var names []string
+	for i, change := range all {
+		if i == shown {
+			names = append(names, fmt.Sprintf("and %d more", len(all)-shown))
+			break
+		}
+		names = append(names, change.Path)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,167 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/apis/example"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/history"
+)
+
+// label changes a pod in the name of a user and returns its new revision.
+func (u *fixtureUser) label(t *testing.T, name, value string) int64 {
+	t.Helper()
+	ctx := request.WithUser(t.Context(), &user.DefaultInfo{Name: u.name})
+	out := &example.Pod{}
+	err := u.GuaranteedUpdate(ctx, podKey(name), out, false, nil, storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) {
+		pod := obj.(*example.Pod)
+		pod.Labels = map[string]string{"value": value}
+		return pod, nil
+	}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revisionOf(t, out)
+}
+
+func pastOf(f *fixture) history.Reader { return past{f.Storage} }
+
+// summary tells a revision in a line, with the label that the object had.
+func summary(r history.Revision) string {
+	pod := r.Object.(*example.Pod)
+	return fmt.Sprintf("%d %s %s %q at %s", r.ResourceVersion, r.User, r.Verb, pod.Labels["value"], pod.ResourceVersion)
+}
+
+func summaries(revisions []history.Revision) []string {
+	var all []string
+	for _, r := range revisions {
+		all = append(all, summary(r))
+	}
+	return all
+}
+
+func TestPast(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	alice, bob := &fixtureUser{f, "alice"}, &fixtureUser{f, "bob"}
+	alice.create(t, "shop")
+	earlier := alice.label(t, "shop", "of an earlier one")
+	alice.delete(t, "shop")
+	created := revisionOf(t, alice.create(t, "shop"))
+	alice.create(t, "shop-2")
+	first := bob.label(t, "shop", "1")
+	alice.label(t, "shop-2", "not ours")
+	second := alice.label(t, "shop", "2")
+	reader, key := pastOf(f), podKey("shop")
+
+	t.Run("list", func(t *testing.T) {
+		got, err := reader.List(t.Context(), key, 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			fmt.Sprintf(`%d alice update "2" at %[1]d`, second),
+			fmt.Sprintf(`%d bob update "1" at %[1]d`, first),
+			fmt.Sprintf(`%d alice create "" at %[1]d`, created),
+		}
+		if diff := cmp.Diff(want, summaries(got)); diff != "" {
+			t.Errorf("history (-want +got):\n%s", diff)
+		}
+		page, err := reader.List(t.Context(), key, first, 1)
+		if err != nil || len(page) != 1 || page[0].ResourceVersion != first {
+			t.Errorf("one from %d on: %v, error %v", first, summaries(page), err)
+		}
+		if at, err := reader.At(t.Context(), key, got[1].Time); err != nil || at.ResourceVersion != first {
+			t.Errorf("at the time of the first change: %+v, error %v", at, err)
+		}
+		if at, err := reader.At(t.Context(), key, got[0].Time.Add(-time.Microsecond)); err != nil || at.ResourceVersion != first {
+			t.Errorf("just before the second change: %+v, error %v", at, err)
+		}
+		if at, err := reader.At(t.Context(), key, got[2].Time.Add(-time.Microsecond)); !errors.Is(err, history.ErrNotFound) {
+			t.Errorf("before the creation: %+v, error %v, want ErrNotFound", at, err)
+		}
+	})
+	t.Run("get", func(t *testing.T) {
+		r, err := reader.Get(t.Context(), key, first)
+		if err != nil || summary(*r) != fmt.Sprintf(`%d bob update "1" at %[1]d`, first) {
+			t.Errorf("got %+v, error %v", r, err)
+		}
+	})
+	for name, get := range map[string]func(context.Context) error{
+		"revision of the earlier object": func(ctx context.Context) error { _, err := reader.Get(ctx, key, earlier); return err },
+		"revision of another object":     func(ctx context.Context) error { _, err := reader.Get(ctx, key, first+1); return err },
+		"revision to come":               func(ctx context.Context) error { _, err := reader.Get(ctx, key, second+100); return err },
+		"object that is not":             func(ctx context.Context) error { _, err := reader.List(ctx, podKey("none"), 0, 1); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := get(t.Context()); !errors.Is(err, history.ErrNotFound) {
+				t.Errorf("got %v, want ErrNotFound", err)
+			}
+		})
+	}
+	if _, err := reader.List(t.Context(), key, earlier, 1); !errors.Is(err, history.ErrExpired) {
+		t.Errorf("going on in the history of the earlier object: %v, want ErrExpired", err)
+	}
+}
+
+func TestPastThatIsNoLongerKept(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	alice := &fixtureUser{f, "alice"}
+	created := revisionOf(t, alice.create(t, "shop"))
+	last := alice.label(t, "shop", "1")
+	if _, err := f.db.pool.Exec(t.Context(), "delete from log where rev = $1", created); err != nil {
+		t.Fatal(err)
+	}
+	reader, key := pastOf(f), podKey("shop")
+	if _, err := reader.Get(t.Context(), key, created); !errors.Is(err, history.ErrExpired) {
+		t.Errorf("by revision: %v, want ErrExpired", err)
+	}
+	if _, err := reader.At(t.Context(), key, time.Now().Add(-time.Hour)); !errors.Is(err, history.ErrExpired) {
+		t.Errorf("by time: %v, want ErrExpired", err)
+	}
+	if got, err := reader.List(t.Context(), key, 0, 10); err != nil || len(got) != 1 || got[0].ResourceVersion != last {
+		t.Errorf("what is left: %v, error %v", summaries(got), err)
+	}
+}
+
+// The index must serve also once there are several partitions and other objects
+// have written more; and no other query may be tempted by it.
+func TestPastUsesTheIndex(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	created := revisionOf(t, (&fixtureUser{f, "alice"}).create(t, "shop"))
+	conn, err := f.db.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	rows, err := conn.Query(t.Context(), "explain "+strings.NewReplacer("$1", "'"+podKey("shop")+"'", "$2", "9223372036854775807", "$3", "'infinity'", "$4", "10").Replace(revisionsQuery))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(line + "\n")
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+	if !strings.Contains(plan.String(), "crt_rev_idx") || strings.Contains(plan.String(), "Sort") {
+		t.Errorf("the history of revision %d is read by this plan:\n%s", created, plan.String())
+	}
+}
