@@ -77,6 +77,12 @@ func TestPlatformValues(t *testing.T) {
 		"a certificate without CA":   {file: "values-local.yaml", over: "certificate: {mode: existing, existingSecret: x}", refused: "caBundle"},
 		"an upper-case domain":       {file: "values-local.yaml", over: "domain: Shops.example.com", refused: "domain"},
 		"a route of an unknown type": {file: "values-prod.yaml", over: "stores: {route: {type: nodeport}}", refused: "route/type"},
+		"two databases":              {file: "values-prod.yaml", over: "postgres: {enabled: true}", refused: "more than one database"},
+		"a secret store unnamed":     {file: "values-prod.yaml", over: "externalSecrets: {enabled: true}", refused: "secretStoreRef/name"},
+		"a Gateway without class":    {file: "values-prod.yaml", over: "gateway: {enabled: true}", refused: "gateway.className"},
+		"no replica at all":          {file: "values-prod.yaml", over: "provisioner: {replicas: 0}", refused: "provisioner/replicas"},
+		"an interval of no unit":     {file: "values-prod.yaml", over: "metrics: {serviceMonitor: {interval: '30'}}", refused: "interval"},
+		"a spread that is a guess":   {file: "values-prod.yaml", over: "topologySpread: {whenUnsatisfiable: Maybe}", refused: "whenUnsatisfiable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -89,6 +89,10 @@ func makeRoutedEngine(t *testing.T, name string, route map[string]any) {
 		t.Fatal(err)
 	}
 	values["route"] = route
+	policy := values["networkPolicy"].(map[string]any)
+	policy["from"] = append(policy["from"].([]any), map[string]any{
+		"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "traefik"}},
+	})
 	raw, err := json.Marshal(values)
 	if err != nil {
 		t.Fatal(err)

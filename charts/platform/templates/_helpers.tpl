@@ -38,23 +38,68 @@ nodeSelector: {{ toYaml . | nindent 2 }}
 {{- with .component.tolerations }}
 tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
+{{- with .component.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.topologySpread.keys }}
 topologySpreadConstraints:
+  {{- range . }}
   - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
-    whenUnsatisfiable: ScheduleAnyway
+    topologyKey: {{ . }}
+    whenUnsatisfiable: {{ $.root.Values.topologySpread.whenUnsatisfiable }}
     labelSelector:
-      matchLabels: {{ include "platform.selector" . | nindent 8 }}
+      matchLabels: {{ include "platform.selector" $ | nindent 8 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* platform.replicas is a Deployment's line "replicas". With an autoscaler it is
+empty: an upgrade must not undo what the autoscaler has decided. */}}
+{{- define "platform.replicas" -}}
+{{- if not (.autoscaling | default dict).enabled -}}
+replicas: {{ .replicas }}
+{{- end -}}
+{{- end }}
+
+{{/* platform.fewestReplicas is how many there are at least. */}}
+{{- define "platform.fewestReplicas" -}}
+{{- if (.autoscaling | default dict).enabled }}{{ .autoscaling.minReplicas }}{{ else }}{{ .replicas }}{{ end -}}
 {{- end }}
 
 {{/* platform.databaseSecret names the Secret that holds the connection string. */}}
 {{- define "platform.databaseSecret" -}}
-{{- if .Values.database.existingSecret -}}
-{{ .Values.database.existingSecret }}
-{{- else if .Values.postgres.enabled -}}
-platform-postgres
-{{- else -}}
-{{ fail "no database: set database.existingSecret to a Secret with a PostgreSQL connection string, or postgres.enabled=true to run one here" }}
+{{- $sources := list -}}
+{{- with .Values.database.existingSecret }}{{ $sources = append $sources . }}{{ end -}}
+{{- if .Values.externalSecrets.enabled }}{{ $sources = append $sources "platform-database" }}{{ end -}}
+{{- if .Values.database.cloudnativepg.enabled }}{{ $sources = append $sources "platform-database-app" }}{{ end -}}
+{{- if .Values.postgres.enabled }}{{ $sources = append $sources "platform-postgres" }}{{ end -}}
+{{- if not $sources }}
+{{- fail "no database: set database.existingSecret to a Secret with a PostgreSQL connection string, or one of externalSecrets.enabled, database.cloudnativepg.enabled and postgres.enabled" }}
+{{- else if gt (len $sources) 1 }}
+{{- fail "more than one database: set only one of database.existingSecret, externalSecrets.enabled, database.cloudnativepg.enabled and postgres.enabled" }}
 {{- end -}}
+{{ first $sources }}
+{{- end }}
+
+{{/* platform.databaseKey is the connection string's key in that Secret. */}}
+{{- define "platform.databaseKey" -}}
+{{- if .Values.database.cloudnativepg.enabled }}uri{{ else }}{{ .Values.database.key }}{{ end -}}
+{{- end }}
+
+{{/* platform.gateway is the Gateway that stores attach to. */}}
+{{- define "platform.gateway" -}}
+{{- if .Values.gateway.enabled -}}
+{{ toJson (dict "name" "platform" "namespace" .Release.Namespace "sectionName" "https") }}
+{{- else -}}
+{{ toJson .Values.stores.route.gateway }}
+{{- end -}}
+{{- end }}
+
+{{/* platform.routeAnnotations are those of every store's route. */}}
+{{- define "platform.routeAnnotations" -}}
+{{- $annotations := dict -}}
+{{- with .Values.stores.route.externalDNS.target }}{{ $_ := set $annotations "external-dns.alpha.kubernetes.io/target" . }}{{ end -}}
+{{ toJson (merge $annotations .Values.stores.route.annotations) }}
 {{- end }}
 
 {{/* platform.provisionerUser is the provisioner's user name in the cluster. */}}
