@@ -351,6 +351,7 @@ func TestMedusaRoute(t *testing.T) {
 		"":                     {"storefront-tls", "letsencrypt"},
 		"example.com":          {"", ""},                          // its wildcard certificate is for the host
 		"ample.com":            {"storefront-tls", "letsencrypt"}, // the host is not below it
+		"com":                  {"storefront-tls", "letsencrypt"}, // two levels below it
 		"flowers.example.com":  {"storefront-tls", "letsencrypt"},
 		"elsewhere.example.eu": {"storefront-tls", "letsencrypt"},
 	} {
