@@ -20,6 +20,7 @@ import (
 type kubectl struct {
 	t                     testing.TB
 	kubeconfig, namespace string
+	path                  string // where kubectl finds plugins, besides PATH
 }
 
 // result is how a kubectl command ended.
@@ -41,7 +42,8 @@ func (k *kubectl) command(args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(k.t.Context(), 2*patience)
 	k.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, env.Kubectl(), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "KUBECACHEDIR="+filepath.Dir(k.kubeconfig))
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "KUBECACHEDIR="+filepath.Dir(k.kubeconfig),
+		"PATH="+k.path+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	return cmd
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -179,6 +180,13 @@ func (e *Environment) Anonymous() *rest.Config {
 
 // Kubectl is the path of the kubectl program.
 func (e *Environment) Kubectl() string { return e.binaries.kubectl }
+
+// BuildPlugin builds the kubectl plugin and returns the folder that it is in,
+// which goes with the environment.
+func (e *Environment) BuildPlugin(ctx context.Context) (string, error) {
+	folder := filepath.Join(e.folder, "plugin")
+	return folder, build(ctx, e.root, filepath.Join(folder, "kubectl-store"), "./cmd/kubectl-store")
+}
 
 // AuditLog is the path of the kube-apiserver's audit log.
 func (e *Environment) AuditLog() string { return e.cluster.auditLog }

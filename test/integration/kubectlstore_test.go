@@ -1,0 +1,172 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+)
+
+// pluginFolder holds the plugin, built from today's source by the first test.
+var pluginFolder = sync.OnceValues(func() (string, error) { return env.BuildPlugin(context.Background()) })
+
+// newPlugin returns a kubectl that finds the plugin.
+func newPlugin(t testing.TB) *kubectl {
+	t.Helper()
+	folder, err := pluginFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKubectl(t)
+	k.path = folder
+	return k
+}
+
+// settled replaces what differs from run to run.
+func settled(text string, replacements ...string) string {
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).ReplaceAllString(text, "TIME")
+	text = strings.NewReplacer(replacements...).Replace(text)
+	return regexp.MustCompile(`(?m) +`).ReplaceAllString(text, " ")
+}
+
+func wantOutput(t *testing.T, what, want, got string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestKubectlStore(t *testing.T) {
+	t.Parallel()
+	const password = "plugin-passw0rd"
+	k, engine := newPlugin(t), newEngineWithLogin(t)
+	values := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(values, []byte("theme: dark\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	create := []string{"store", "create", "flowers", "--engine=" + engine.Name, "--display-name=Flowers & more", "--values-file=" + values}
+
+	wantOutput(t, "create --dry-run=server", "store.platform.dev/flowers created (server dry run)\n", k.run("", append(create, "--dry-run=server")...))
+	k.refuse("", []string{"get", "store", "flowers"}, "NotFound")
+	wantOutput(t, "create --dry-run=client -o yaml", `apiVersion: platform.dev/v1alpha1
+kind: Store
+metadata:
+  name: flowers
+  namespace: `+k.namespace+`
+spec:
+  displayName: Flowers & more
+  engine: `+engine.Name+`
+  values:
+    theme: dark
+status: {}
+`, k.run("", append(create, "--dry-run=client", "-o", "yaml")...))
+	wantOutput(t, "create", "store.platform.dev/flowers created\n", k.run("", create...))
+	k.refuse("", []string{"store", "open", "flowers"}, `error: store "flowers" has no address yet: Pending: Waiting for the provisioner`)
+	k.refuse("", []string{"store", "credentials", "flowers"}, "Error from server (Conflict)", "wait for NamespaceReady")
+	k.refuse("", []string{"store", "logs", "flowers"}, `error: store "flowers" has no namespace yet: Pending`)
+
+	client := platformClient(t, env.Admin()).Stores(k.namespace)
+	store, err := client.Get(t.Context(), "flowers", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store = provision(t, store, password)
+	getCredentials(t, client, "flowers") // once the server's rights count
+	wantOutput(t, "credentials", "URL: https://"+store.Spec.Host+"\nAdmin URL: https://"+store.Spec.Host+"/app\nUsername: "+store.Spec.AdminEmail+"\nPassword: "+password+"\n",
+		settled(k.run("", "store", "credentials", "flowers")))
+	wantOutput(t, "credentials -o jsonpath", password, k.run("", "store", "credentials", "flowers", "-o", "jsonpath={.password}"))
+	wantOutput(t, "open", "https://"+store.Spec.Host+"\n", k.run("", "store", "open", "flowers"))
+	wantOutput(t, "open --admin", "https://"+store.Spec.Host+"/app\n", k.run("", "store", "open", "flowers", "--admin"))
+
+	k.run("", "patch", "store", "flowers", "-p", `{"metadata":{"annotations":{"note":"\u001b[2J"}},"spec":{"plan":"large","displayName":"Roses"}}`)
+	history := getHistory(t, k.namespace, "flowers", "")
+	latest, first := history.Items[0].ResourceVersion, history.Items[len(history.Items)-1].ResourceVersion
+	wantOutput(t, "history", `REVISION TIME USER VERB CHANGE
+LATEST TIME admin update metadata.annotations.note: <none> -> "\x1b[2J"
+ spec.displayName: Flowers & more -> Roses
+ spec.plan: small -> large
+FIRST TIME admin create `+"\n", settled(k.run("", "store", "history", "flowers"), latest, "LATEST", first, "FIRST"))
+	contains(t, k.run("", "store", "history", "flowers", "--all"), "status.conditions[Ready].status: Unknown -> True")
+	wantOutput(t, "history -o jsonpath", latest+" StoreHistory", k.run("", "store", "history", "flowers", "--limit=1", "-o", "jsonpath={.items[*].resourceVersion} {.kind}"))
+	contains(t, k.run("", "store", "history", "flowers", "--revision="+first), "kind: Store", "plan: small", "displayName: Flowers & more")
+	contains(t, k.run("", "store", "history", "flowers", "--at="+history.Items[len(history.Items)-1].Time.UTC().Format("2006-01-02T15:04:05.000000Z"), "-o", "json"), `"plan": "small"`)
+
+	wantOutput(t, "rollback --dry-run", "store.platform.dev/flowers rolled back (server dry run)\n", k.run("", "store", "rollback", "flowers", "--to-revision="+first, "--dry-run"))
+	wantOutput(t, "plan after the dry run", "large", k.field(".spec.plan"))
+	wantOutput(t, "rollback", "store.platform.dev/flowers rolled back\n", k.run("", "store", "rollback", "flowers", "--to-revision="+first))
+	wantOutput(t, "plan after the rollback", "small", k.field(".spec.plan"))
+	contains(t, k.run("", "get", "store", "flowers", "-o", "yaml", "--show-managed-fields"), "manager: kubectl-store")
+}
+
+func TestKubectlStoreWaits(t *testing.T) {
+	t.Parallel()
+	k, engine := newPlugin(t), newEngine(t)
+	k.refuse("", []string{"store", "create", "slow", "--engine=" + engine.Name, "--wait", "--timeout=500ms"}, "Pending: Waiting for the provisioner", `error: store "slow" is not ready after 500ms: Pending`)
+
+	done := make(chan result)
+	go func() { done <- k.try("", "store", "create", "flowers", "--engine="+engine.Name, "--wait") }()
+	client := platformClient(t, env.Admin()).Stores(k.namespace)
+	var store *v1alpha1.Store
+	eventually(t, "the store", func(ctx context.Context) (_ bool, err error) {
+		store, err = client.Get(ctx, "flowers", metav1.GetOptions{})
+		return err == nil, nil
+	})
+	setReady(t, store, metav1.ConditionTrue)
+	if r := <-done; r.code != 0 || r.stdout != "store.platform.dev/flowers created\n" {
+		t.Errorf("exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+func TestKubectlStoreRefuses(t *testing.T) {
+	t.Parallel()
+	k, engine := newPlugin(t), newEngine(t)
+	k.run("", "store", "create", "flowers", "--engine="+engine.Name)
+	for name, test := range map[string]struct {
+		args  []string
+		parts []string
+	}{
+		"no engine":         {[]string{"create", "bread"}, []string{"error: --engine is required"}},
+		"unknown engine":    {[]string{"create", "bread", "--engine=nothing"}, []string{"Error from server (Invalid)", "kubectl get engines"}},
+		"unknown plan":      {[]string{"create", "bread", "--engine=" + engine.Name, "--plan=huge"}, []string{"spec.plan", `"large"`}},
+		"taken name":        {[]string{"create", "flowers", "--engine=" + engine.Name}, []string{"Error from server (AlreadyExists)"}},
+		"no name":           {[]string{"open"}, []string{"error: exactly one NAME"}},
+		"unknown dry run":   {[]string{"create", "bread", "--engine=a", "--dry-run=maybe"}, []string{"error: --dry-run=maybe must be none, server or client"}},
+		"unknown flag":      {[]string{"open", "flowers", "--colour"}, []string{"error: unknown flag: --colour"}},
+		"unknown command":   {[]string{"sell", "flowers"}, []string{`error: unknown command "sell"`}},
+		"no such store":     {[]string{"history", "nothing"}, []string{"Error from server (NotFound)", `"nothing" not found`}},
+		"no such revision":  {[]string{"rollback", "flowers", "--to-revision=999999999"}, []string{"Error from server (NotFound)", "revision 999999999"}},
+		"no revision":       {[]string{"rollback", "flowers"}, []string{"error: --to-revision is required"}},
+		"no login":          {[]string{"credentials", "flowers"}, []string{"Error from server (NotFound)", "no admin login"}},
+		"without rights":    {[]string{"credentials", "flowers", "--as=nobody"}, []string{"Error from server (Forbidden)", `User "nobody" cannot get resource "stores/credentials"`}},
+		"another namespace": {[]string{"open", "flowers", "-n", "default"}, []string{"NotFound"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := k.try("", append([]string{"store"}, test.args...)...)
+			if r.code != 1 || r.stdout != "" {
+				t.Errorf("exit code %d, printed %q", r.code, r.stdout)
+			}
+			contains(t, r.stderr, test.parts...)
+		})
+	}
+}
+
+// Logs take the user's own rights in the store's namespace.
+func TestKubectlStoreLogs(t *testing.T) {
+	t.Parallel()
+	k, engine := newPlugin(t), newEngineWithLogin(t)
+	store := provision(t, create(t, k.namespace, newStore("flowers", engine)), "unused")
+	k.refuse("", []string{"store", "logs", "flowers"}, `error: store "flowers" has no pods in namespace "`+store.Status.Namespace+`"`)
+	allow(t, "log-reader", k.namespace, "platform-stores-view")
+	eventually(t, "the user's rights", func(context.Context) (bool, error) {
+		r := k.try("", "store", "logs", "flowers", "--as=log-reader")
+		return r.code == 1 && strings.Contains(r.stderr, "Error from server (Forbidden): you may not read the pods of store \"flowers\""), nil
+	})
+}
