@@ -347,20 +347,6 @@ func TestMedusaRoute(t *testing.T) {
 		t.Errorf("the Ingress has class %q and TLS %v", *ingress.Spec.IngressClassName, ingress.Spec.TLS)
 	}
 
-	for domain, want := range map[string]struct{ secret, issuer string }{
-		"":                     {"storefront-tls", "letsencrypt"},
-		"example.com":          {"", ""},                          // its wildcard certificate is for the host
-		"ample.com":            {"storefront-tls", "letsencrypt"}, // the host is not below it
-		"com":                  {"storefront-tls", "letsencrypt"}, // two levels below it
-		"flowers.example.com":  {"storefront-tls", "letsencrypt"},
-		"elsewhere.example.eu": {"storefront-tls", "letsencrypt"},
-	} {
-		ingress := find[*networkingv1.Ingress](t, render(t, shop+"route: {type: ingress, ingress: {tls: {enabled: true, clusterIssuer: letsencrypt, sharedDomain: '"+domain+"'}}}"), "storefront")
-		if secret, issuer := ingress.Spec.TLS[0].SecretName, ingress.Annotations["cert-manager.io/cluster-issuer"]; secret != want.secret || issuer != want.issuer {
-			t.Errorf("with a shared certificate for %q the Ingress has Secret %q of issuer %q", domain, secret, issuer)
-		}
-	}
-
 	route := find[*unstructured.Unstructured](t, render(t, shop+"route: {type: gateway, gateway: {parent: {name: public, namespace: edge}}}"), "storefront")
 	hosts, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "hostnames")
 	parents, _, _ := unstructured.NestedSlice(route.Object, "spec", "parentRefs")

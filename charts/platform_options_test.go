@@ -123,8 +123,10 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 		if claim.StorageClassName == nil || *claim.StorageClassName != "fast" {
 			t.Errorf("PostgreSQL's claim is %+v", claim)
 		}
-		if engine := engineValues(t, objects); !strings.Contains(engine, `"database":{"storageClassName":"fast"}`) {
-			t.Errorf("the engine's values are %s", engine)
+		for engine, values := range engineValues(t, objects) {
+			if !strings.Contains(values, `"database":{"storageClassName":"fast"}`) {
+				t.Errorf("the values of %s are %s", engine, values)
+			}
 		}
 	})
 	t.Run("database", func(t *testing.T) {
@@ -155,8 +157,10 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 			"another's Gateway":      `"parent":{"name":"shared","namespace":"gateways","sectionName":"https"}`,
 			"no routes":              `"type":"none"`,
 		} {
-			if values := engineValues(t, renderOption(t, option)); !strings.Contains(values, want) {
-				t.Errorf("%s: want %s in the engine's values %s", option, want, values)
+			for engine, values := range engineValues(t, renderOption(t, option)) {
+				if !strings.Contains(values, want) {
+					t.Errorf("%s: want %s in the values of %s: %s", option, want, engine, values)
+				}
 			}
 		}
 	})
@@ -305,21 +309,27 @@ func TestNobodySkipsVerification(t *testing.T) {
 	}
 }
 
-// engineValues are the chart values of engine medusa as JSON with sorted keys.
-func engineValues(t *testing.T, objects []object) string {
+// engineValues are the chart values of every engine as JSON with sorted keys.
+func engineValues(t *testing.T, objects []object) map[string]string {
 	t.Helper()
-	var engine struct {
-		Spec struct {
-			Values map[string]any `json:"values"`
-		} `json:"spec"`
+	found := map[string]string{}
+	for name, manifest := range find[*corev1.ConfigMap](t, objects, "platform-engines").Data {
+		var engine struct {
+			Spec struct {
+				Values map[string]any `json:"values"`
+			} `json:"spec"`
+		}
+		if err := yaml.Unmarshal([]byte(manifest), &engine); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(engine.Spec.Values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = string(raw)
 	}
-	manifest := find[*corev1.ConfigMap](t, objects, "platform-engines").Data["medusa.yaml"]
-	if err := yaml.Unmarshal([]byte(manifest), &engine); err != nil {
-		t.Fatal(err)
+	if len(found) < 2 {
+		t.Fatalf("there are only the engines %v", found)
 	}
-	raw, err := json.Marshal(engine.Spec.Values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(raw)
+	return found
 }

@@ -10,6 +10,8 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/lint/support"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -221,4 +223,20 @@ func allows(rules []rbacv1.PolicyRule, group, resource, verb string) bool {
 	return slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool {
 		return slices.Contains(rule.APIGroups, group) && slices.Contains(rule.Resources, resource) && slices.Contains(rule.Verbs, verb)
 	})
+}
+
+// helm lint has nothing to say against either values file.
+func TestPlatformLint(t *testing.T) {
+	t.Parallel()
+	for _, file := range platformValues {
+		values, err := chartutil.ReadValuesFile("platform/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, message := range lint.AllWithKubeVersion("platform", values, "platform", &chartutil.KubeVersion{Version: "v1.34.0", Major: "1", Minor: "34"}).Messages {
+			if message.Severity >= support.WarningSev {
+				t.Errorf("%s: %v", file, message)
+			}
+		}
+	}
 }

@@ -115,3 +115,31 @@ system:serviceaccount:{{ .Release.Namespace }}:platform-provisioner
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* platform.engineRoute is the chart value "route" of every built-in engine. */}}
+{{- define "platform.engineRoute" -}}
+type: {{ .Values.stores.route.type }}
+annotations: {{ include "platform.routeAnnotations" . }}
+ingress:
+  className: {{ .Values.stores.route.className | quote }}
+  tls:
+    enabled: {{ .Values.stores.route.tls.enabled }}
+    clusterIssuer: {{ .Values.stores.route.tls.clusterIssuer | quote }}
+    sharedDomain: {{ ternary .Values.domain "" .Values.stores.route.tls.wildcard | quote }}
+gateway:
+  parent: {{ include "platform.gateway" . }}
+{{- end }}
+
+{{/* platform.engineNetworkPolicy is their chart value "networkPolicy". */}}
+{{- define "platform.engineNetworkPolicy" -}}
+from:
+  # The provisioner asks the storefront whether it sells.
+  - namespaceSelector:
+      matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+    podSelector:
+      matchLabels: {app.kubernetes.io/name: platform-provisioner}
+  {{- range .Values.stores.route.fromNamespaces }}
+  - namespaceSelector:
+      matchLabels: {kubernetes.io/metadata.name: {{ . }}}
+  {{- end }}
+{{- end }}
