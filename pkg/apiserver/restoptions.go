@@ -31,7 +31,7 @@ func (o *restOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Ob
 	config.EncodeVersioner = runtime.NewMultiGroupVersioner(v1alpha1.SchemeGroupVersion, schema.GroupKind{Group: v1alpha1.GroupName})
 	return generic.RESTOptions{
 		StorageConfig:             config.ForResource(resource),
-		Decorator:                 o.database.Decorator(),
+		Decorator:                 o.database.Decorator(nil),
 		EnableGarbageCollection:   true,
 		DeleteCollectionWorkers:   1,
 		ResourcePrefix:            keyPrefix + "/" + resource.Resource,

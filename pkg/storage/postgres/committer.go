@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"sync"
+
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 const (
@@ -23,13 +25,17 @@ type write struct {
 	value  []byte
 	ttl    int64 // seconds; 0 lives forever, below 0 keeps the expiry of the key
 	actor  string
+	claims *claims.Change // nil if the write changes none
+
+	refused error // why its claims were, set before it is answered
 
 	ctx  context.Context
 	done chan outcome
 }
 
 // outcome of a write: the revision it was given, or 0 if its condition did not hold,
-// or an error that says that nothing was written, unless it is a timeout.
+// or an error that says that nothing was written, unless it is a timeout. Refused claims
+// are such an error.
 type outcome struct {
 	rev int64
 	err error

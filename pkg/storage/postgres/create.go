@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 // Create implements storage.Interface.
@@ -16,6 +18,10 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	if version, err := s.versioner.ObjectResourceVersion(obj); err == nil && version != 0 {
 		return storage.ErrResourceVersionSetOnCreate
 	}
+	change, err := s.claimsOf(ctx, claims.Holding{}, obj, true)
+	if err != nil {
+		return err
+	}
 	data, err := s.encode(obj)
 	if err != nil {
 		return err
@@ -24,7 +30,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	if err != nil {
 		return err
 	}
-	rev, err := s.write(ctx, &write{kind: created, key: key, value: sealed, ttl: clampTTL(ttl)})
+	rev, err := s.write(ctx, &write{kind: created, key: key, value: sealed, ttl: clampTTL(ttl), claims: change})
 	if err != nil {
 		return err
 	}

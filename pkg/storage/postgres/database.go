@@ -25,9 +25,10 @@ type Database struct {
 	channel string // carries the notifications of this schema
 	origin  string // names this process in them
 
-	stop    context.CancelFunc
-	running sync.WaitGroup
-	closing sync.Once
+	background context.Context // ends with Close
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+	closing    sync.Once
 }
 
 // Open connects to the database, brings its schema up to date and starts the
@@ -70,7 +71,7 @@ func (d *Database) start(ctx context.Context) error {
 
 	// The database outlives the context of Open but keeps its logger.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	d.stop = stop
+	d.background, d.stop = background, stop
 	d.running.Go(func() { d.follow(background) })
 	d.running.Go(func() { d.listen(background) })
 	d.running.Go(func() { d.expire(background) })

@@ -12,15 +12,18 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
+
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 // Decorator returns what a registry needs to keep its objects in d: for each resource a
 // Storage with the watch cache of the API server on top. Of the storage configuration
-// the codec, transformer, resource name and events window are used.
+// the codec, transformer, resource name and events window are used. rules are what the
+// resource's objects claim, nil for nothing.
 //
 // Destroying a decorated storage leaves d open: its owner calls Close after the last
 // of them.
-func (d *Database) Decorator() generic.StorageDecorator {
+func (d *Database) Decorator(rules *claims.Rules) generic.StorageDecorator {
 	return func(
 		config *storagebackend.ConfigForResource,
 		resourcePrefix string,
@@ -35,6 +38,7 @@ func (d *Database) Decorator() generic.StorageDecorator {
 			Prefix:        resourcePrefix,
 			Codec:         config.Codec,
 			Transformer:   config.Transformer,
+			Claims:        rules,
 			NewFunc:       newFunc,
 			NewListFunc:   newListFunc,
 		})

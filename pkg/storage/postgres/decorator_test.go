@@ -33,7 +33,7 @@ func newCachedWithKeys(
 	t.Helper()
 	config := storagebackend.NewDefaultConfig("", apitesting.TestCodec(codecs, examplev1.SchemeGroupVersion))
 	config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
-	s, destroy, err := f.db.Decorator()(
+	s, destroy, err := f.db.Decorator(nil)(
 		config.ForResource(schema.GroupResource{Resource: "pods"}),
 		"/pods/",
 		func(obj runtime.Object) (string, error) { return key("/pods/", obj) },

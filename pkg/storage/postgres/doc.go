@@ -12,7 +12,7 @@
 //   - config, database, migrate, errors: sessions, start-up, translation of errors
 //   - log, read, history: reading the tables
 //   - hub, follow: the recent changes in memory, in order, kept up to date
-//   - committer, write, doubt: group commit of conditional writes
+//   - committer, write, doubt, claims: group commit of conditional writes
 //   - compact, expiry: periodic work
 //   - storage, get, create, state, update, delete, list, watch, stats: storage.Interface
 //   - past: the history of objects, decoded
@@ -26,6 +26,7 @@
 // and a watch delivers each change once and in order.
 //
 // A write that was acknowledged is committed. A write that was answered by an error
-// other than a timeout was not applied. The log of changes names the user and the
-// time of each write and outlives the object.
+// other than a timeout was not applied. What objects claim beyond their keys (package
+// claims) is decided in the transaction of the write and goes with the object. The log
+// of changes names the user and the time of each write and outlives the object.
 package postgres

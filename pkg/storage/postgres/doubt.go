@@ -37,12 +37,27 @@ func (d *Database) resolve(ctx context.Context, b *batchAttempt, lost error) ([]
 		switch {
 		case err == nil && len(changes) > 0:
 			logger.Info("The commit had succeeded", "writes", len(changes))
+			forget(b.writes, changes, lost)
 			return changes, nil
 		case err == nil:
 			return nil, unavailable(lost)
 		case time.Now().After(deadline) || !sleep(ctx, doubtDelay):
 			return nil, apierrors.NewTimeoutError(
 				fmt.Sprintf("the database was lost during the write, which may have succeeded: %s", cause(lost)), 1)
+		}
+	}
+}
+
+// forget answers the writes with claims that a batch did not apply: whether their
+// condition failed or their claims were refused was said on the lost connection alone.
+func forget(writes []*write, changes []*change, lost error) {
+	applied := make(map[string]bool, len(changes))
+	for _, c := range changes {
+		applied[c.key] = true
+	}
+	for _, w := range writes {
+		if w.refused = nil; w.claims != nil && !applied[w.key] {
+			w.refused = unavailable(lost)
 		}
 	}
 }

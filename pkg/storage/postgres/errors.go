@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 // errClosed is what a Database answers after Close.
@@ -62,7 +64,7 @@ func translate(ctx context.Context, doing, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &status), errors.As(err, new(*storage.StorageError)):
+	case errors.As(err, &status), errors.As(err, new(*storage.StorageError)), claims.IsRefusal(err):
 		return err
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return storage.NewTimeoutError(key, doing+" did not complete within the requested timeout")

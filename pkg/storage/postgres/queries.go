@@ -8,6 +8,8 @@ var (
 	advanceQuery string
 	//go:embed queries/apply_batch.sql
 	applyBatchQuery string
+	//go:embed queries/claims.sql
+	claimsQuery string
 	//go:embed queries/compact.sql
 	compactQuery string
 	//go:embed queries/create.sql
@@ -50,3 +52,15 @@ var (
 
 // partitionsQuery keeps partitions of the log ready ahead of the counter.
 const partitionsQuery = "select ensure_log_partitions()"
+
+// The statements about claims that need no file.
+const (
+	checkClaimsQuery   = "select refuse_claims('', $1)"
+	countClaimsQuery   = "select name, count(*) from claim where name = any ($1) group by name"
+	spentClaimsQuery   = "select count(*) from claim_rate where name = $1 and at > clock_timestamp() - $2::float8 * interval '1 second'"
+	forgetRatesQuery   = "delete from claim_rate where until <= clock_timestamp()"
+	restoreClaimsQuery = "select restore_claims($1, $2, $3, $4)"
+	claimScanQuery     = "select coalesce((select rev from claim_scan where prefix = $1), 0)"
+	claimScannedQuery  = `insert into claim_scan (prefix, rev) values ($1, $2)
+		on conflict (prefix) do update set rev = greatest(claim_scan.rev, excluded.rev)`
+)

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 const (
@@ -38,6 +40,8 @@ type Resource struct {
 	Codec runtime.Codec
 	// Transformer encrypts values at rest. Optional.
 	Transformer value.Transformer
+	// Claims are what objects take up beyond their keys. Optional.
+	Claims *claims.Rules
 	// NewFunc and NewListFunc return an empty object and an empty list.
 	NewFunc, NewListFunc func() runtime.Object
 }
@@ -56,7 +60,8 @@ type Storage struct {
 
 var _ storage.Interface = (*Storage)(nil)
 
-// NewStorage returns the storage of one resource. Unlike the Storage it wraps, it
+// NewStorage returns the storage of one resource. If its objects make claims, those of
+// objects stored without are made up for first. Unlike the Storage it wraps, it
 // reports objects that cannot be decoded in a way the registry understands, if the
 // feature AllowUnsafeMalformedObjectDeletion is enabled.
 func (d *Database) NewStorage(resource Resource) (storage.Interface, error) {
@@ -92,6 +97,13 @@ func (d *Database) newStorage(resource Resource) (*Storage, error) {
 	if s.transformer == nil {
 		s.transformer = identity.NewEncryptCheckTransformer()
 	}
+	if resource.Claims == nil {
+		return s, nil
+	}
+	if err := s.restoreClaims(d.background); err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", resource.GroupResource, err)
+	}
+	d.running.Go(func() { every(d.background, claimScanInterval, "claims", s.restoreClaims) })
 	return s, nil
 }
 

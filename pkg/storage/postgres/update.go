@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 // update is one GuaranteedUpdate under way.
@@ -59,14 +61,14 @@ func (u *update) reload(ctx context.Context) (*state, error) {
 
 // step tries to update from st. It returns the state to try next, nil when done.
 func (u *update) step(ctx context.Context, st *state) (*state, error) {
-	data, ttl, err := u.propose(st)
+	next, err := u.propose(ctx, st)
 	if err != nil {
 		return st.orNewer(err, func() (*state, error) { return u.reload(ctx) })
 	}
-	if bytes.Equal(data, st.data) && !st.stale {
+	if bytes.Equal(next.data, st.data) && !st.stale {
 		if !st.fresh {
 			// Nothing to write, if the suggestion was right.
-			if st, err = u.reload(ctx); err != nil || !bytes.Equal(data, st.data) {
+			if st, err = u.reload(ctx); err != nil || !bytes.Equal(next.data, st.data) {
 				return st, err
 			}
 		}
@@ -74,13 +76,13 @@ func (u *update) step(ctx context.Context, st *state) (*state, error) {
 			return nil, u.storage.decodeInto(st.data, u.destination, st.rev)
 		}
 	}
-	sealed, err := u.storage.seal(ctx, u.key, data)
+	sealed, err := u.storage.seal(ctx, u.key, next.data)
 	if err != nil {
 		return nil, err
 	}
-	w := &write{kind: updated, key: u.key, expect: st.rev, value: sealed, ttl: ttl}
+	w := &write{kind: updated, key: u.key, expect: st.rev, value: sealed, ttl: next.ttl, claims: next.claims}
 	if st.rev == 0 {
-		w.kind, w.ttl = created, max(ttl, 0)
+		w.kind, w.ttl = created, max(next.ttl, 0)
 	}
 	rev, err := u.storage.write(ctx, w)
 	if err != nil {
@@ -89,24 +91,35 @@ func (u *update) step(ctx context.Context, st *state) (*state, error) {
 	if rev == 0 { // a conflict
 		return u.reload(ctx)
 	}
-	return nil, u.storage.decodeInto(data, u.destination, rev)
+	return nil, u.storage.decodeInto(next.data, u.destination, rev)
+}
+
+// proposal is what an update would write.
+type proposal struct {
+	data   []byte
+	ttl    int64
+	claims *claims.Change
 }
 
 // propose has the caller's function make the new object of st.
-func (u *update) propose(st *state) (data []byte, ttl int64, err error) {
+func (u *update) propose(ctx context.Context, st *state) (next proposal, err error) {
 	if err := u.preconditions.Check(u.key, st.obj); err != nil {
-		return nil, 0, err
+		return next, err
 	}
+	before := u.storage.holding(st) // now, as tryUpdate may change the object in place
 	obj, seconds, err := u.tryUpdate(st.obj, storage.ResponseMeta{ResourceVersion: uint64(st.rev)})
 	if err != nil {
-		return nil, 0, err
+		return next, err
 	}
-	ttl = keepTTL
+	next.ttl = keepTTL
 	if seconds != nil {
-		ttl = clampTTL(*seconds)
+		next.ttl = clampTTL(*seconds)
 	}
-	data, err = u.storage.encode(obj)
-	return data, ttl, err
+	if next.claims, err = u.storage.claimsOf(ctx, before, obj, st.rev == 0); err != nil {
+		return next, err
+	}
+	next.data, err = u.storage.encode(obj)
+	return next, err
 }
 
 // orNewer decides what to do after st was refused because of cause. If st is the

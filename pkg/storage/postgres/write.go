@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,11 +46,14 @@ func answer(ctx context.Context, writes []*write, changes []*change, err error) 
 		revisions[c.key] = c.rev
 	}
 	for _, w := range writes {
-		if err != nil {
+		switch {
+		case err != nil:
 			w.done <- outcome{err: translate(ctx, "writing", w.key, err)}
-			continue
+		case w.refused != nil:
+			w.done <- outcome{err: w.refused}
+		default:
+			w.done <- outcome{rev: revisions[w.key]}
 		}
-		w.done <- outcome{rev: revisions[w.key]}
 	}
 }
 
@@ -72,7 +76,7 @@ func (d *Database) attempt(ctx context.Context, writes []*write) ([]*change, err
 }
 
 // send tries the fast way, which needs every write of the batch to succeed, then the
-// slow one, which decides one by one.
+// slow one, which decides one by one. Claims are always decided so.
 func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
@@ -83,6 +87,9 @@ func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error)
 	defer conn.Release()
 	b.session, _ = conn.Conn().PgConn().CustomData()[sessionKey].(session)
 
+	if b.claims() {
+		return d.sendEach(ctx, conn, b)
+	}
 	changes, err := d.sendAll(ctx, conn, b)
 	if hasCode(err, codeDivisionByZero, codeUniqueViolation) {
 		changes, err = d.sendEach(ctx, conn, b)
@@ -146,14 +153,21 @@ func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAtt
 		batch   pgx.Batch
 		changes []*change
 	)
-	batch.Queue(applyBatchQuery, b.id, all.kind, all.key, all.expect, all.value, all.ttl, all.actor).Query(
+	batch.Queue(applyBatchQuery, b.id, all.kind, all.key, all.expect, all.value, all.ttl, all.actor, all.claims).Query(
 		func(rows pgx.Rows) error {
 			var (
-				ord, rev int64
-				removed  []byte
+				ord     int64
+				rev     *int64
+				removed []byte
+				reason  *refusal
 			)
-			_, err := pgx.ForEachRow(rows, []any{&ord, &rev, &removed}, func() error {
-				changes = append(changes, b.writes[ord-1].change(rev, removed))
+			_, err := pgx.ForEachRow(rows, []any{&ord, &rev, &removed, &reason}, func() error {
+				w := b.writes[ord-1]
+				if rev == nil {
+					w.refused = reason.of(w.claims)
+					return nil
+				}
+				changes = append(changes, w.change(*rev, removed))
 				return nil
 			})
 			return err
@@ -179,6 +193,7 @@ type columns struct {
 	value  [][]byte
 	ttl    []int64
 	actor  []string
+	claims []*claimsParameter
 }
 
 func (c *columns) add(ord int, w *write) {
@@ -189,6 +204,7 @@ func (c *columns) add(ord int, w *write) {
 	c.value = append(c.value, w.value)
 	c.ttl = append(c.ttl, w.ttl)
 	c.actor = append(c.actor, w.actor)
+	c.claims = append(c.claims, parameterOf(w.claims))
 }
 
 // columns sorts the writes by kind, each with its position in the batch from 1.
@@ -197,6 +213,11 @@ func (b *batchAttempt) columns() (byKind [3]columns) {
 		byKind[w.kind].add(i+1, w)
 	}
 	return byKind
+}
+
+// claims reports whether a write of the batch changes any.
+func (b *batchAttempt) claims() bool {
+	return slices.ContainsFunc(b.writes, func(w *write) bool { return w.claims != nil })
 }
 
 func (b *batchAttempt) all() (all columns) {
