@@ -19,6 +19,9 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/registry/platform/engines"
+	"platform.dev/stores/pkg/registry/platform/quota"
+	"platform.dev/stores/pkg/registry/platform/selfstorequotareviews"
+	"platform.dev/stores/pkg/registry/platform/storequotas"
 	"platform.dev/stores/pkg/registry/platform/stores"
 	"platform.dev/stores/pkg/storage/history"
 	"platform.dev/stores/pkg/storage/postgres"
@@ -34,6 +37,8 @@ type ExtraConfig struct {
 	// Domain is where stores without a host of their own answer, such as
 	// "shops.example.com".
 	Domain string
+	// QuotaDefaults bound owners of stores whom no StoreQuota concerns.
+	QuotaDefaults quota.Defaults
 	// Cluster is the cluster that the stores run in, where their credentials are.
 	Cluster stores.Cluster
 }
@@ -47,6 +52,7 @@ type Config struct {
 type completedConfig struct {
 	genericConfig genericapiserver.CompletedConfig
 	extraConfig   ExtraConfig
+	restOptions   *restOptions
 }
 
 // CompletedConfig is a configuration from which a server can be made. Only
@@ -57,11 +63,12 @@ type CompletedConfig struct {
 
 // Complete fills what is derived from other settings. It changes c.
 func (c *Config) Complete() CompletedConfig {
-	c.GenericConfig.RESTOptionsGetter = &restOptions{
+	options := &restOptions{
 		database:           c.ExtraConfig.Database,
 		objectCountTracker: c.GenericConfig.StorageObjectCountTracker,
 	}
-	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig}}
+	c.GenericConfig.RESTOptionsGetter = options
+	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options}}
 }
 
 // New returns a server that is ready to be prepared and run.
@@ -93,11 +100,18 @@ func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
 }
 
 func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
-	store, status, err := stores.NewREST(Scheme, c.genericConfig.RESTOptionsGetter, c.extraConfig.Domain)
+	options, database := c.restOptions, c.extraConfig.Database
+	storeQuota, err := storequotas.NewREST(Scheme, options)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := engines.NewREST(Scheme, c.genericConfig.RESTOptionsGetter)
+	quotas := &quota.Quotas{Defaults: c.extraConfig.QuotaDefaults, Lister: storeQuota}
+	rules := stores.Rules(quotas)
+	store, status, err := stores.NewREST(Scheme, options.claiming(rules), c.extraConfig.Domain, rules, database)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := engines.NewREST(Scheme, options)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +133,14 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 		return nil, err
 	}
 	return map[string]rest.Storage{
-		"stores":             store,
-		"stores/status":      status,
-		"stores/credentials": stores.NewCredentialsREST(store, engine, c.extraConfig.Cluster),
-		"stores/history":     stores.NewHistoryREST(store, past, Scheme),
-		"stores/rollback":    rollback,
-		"engines":            engine,
+		"stores":                store,
+		"stores/status":         status,
+		"stores/credentials":    stores.NewCredentialsREST(store, engine, c.extraConfig.Cluster),
+		"stores/history":        stores.NewHistoryREST(store, past, Scheme),
+		"stores/rollback":       rollback,
+		"engines":               engine,
+		"storequotas":           storeQuota,
+		"selfstorequotareviews": selfstorequotareviews.NewREST(quotas, database),
 	}, nil
 }
 

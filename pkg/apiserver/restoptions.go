@@ -10,6 +10,7 @@ import (
 	flowcontrolrequest "k8s.io/apiserver/pkg/util/flowcontrol/request"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/storage/claims"
 	"platform.dev/stores/pkg/storage/postgres"
 )
 
@@ -20,9 +21,17 @@ const keyPrefix = "/platform.dev"
 type restOptions struct {
 	database           *postgres.Database
 	objectCountTracker flowcontrolrequest.StorageObjectCountTracker
+	rules              *claims.Rules // what the objects claim
 }
 
 var _ generic.RESTOptionsGetter = &restOptions{}
+
+// claiming returns the same options for a resource whose objects make claims.
+func (o *restOptions) claiming(rules *claims.Rules) *restOptions {
+	options := *o
+	options.rules = rules
+	return &options
+}
 
 // GetRESTOptions returns how a resource is stored. The example is not needed:
 // every resource is stored in the one version there is.
@@ -31,7 +40,7 @@ func (o *restOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Ob
 	config.EncodeVersioner = runtime.NewMultiGroupVersioner(v1alpha1.SchemeGroupVersion, schema.GroupKind{Group: v1alpha1.GroupName})
 	return generic.RESTOptions{
 		StorageConfig:             config.ForResource(resource),
-		Decorator:                 o.database.Decorator(nil),
+		Decorator:                 o.database.Decorator(o.rules),
 		EnableGarbageCollection:   true,
 		DeleteCollectionWorkers:   1,
 		ResourcePrefix:            keyPrefix + "/" + resource.Resource,

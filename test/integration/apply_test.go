@@ -64,7 +64,7 @@ func TestApplyOwnsNeitherStatusNorOwner(t *testing.T) {
 		return metav1apply.Condition().WithType(v1alpha1.ConditionReady).WithStatus(status).
 			WithReason("Tested").WithMessage("").WithLastTransitionTime(metav1.Now())
 	}
-	applied, err := stores.Apply(t.Context(), applyv1alpha1.Store("flowers", namespace).
+	applied, err := stores.Apply(t.Context(), applyv1alpha1.Store("owned", namespace).
 		WithSpec(applyv1alpha1.StoreSpec().WithEngine(engine.Name).WithOwner("mallory")).
 		WithStatus(applyv1alpha1.StoreStatus().WithURL("https://evil.example.com").WithConditions(condition(metav1.ConditionTrue))),
 		metav1.ApplyOptions{FieldManager: "gitops"})
@@ -74,14 +74,14 @@ func TestApplyOwnsNeitherStatusNorOwner(t *testing.T) {
 	if applied.Spec.Owner != "admin" || applied.Status.URL != "" {
 		t.Errorf("owner %q and url %q came from the client", applied.Spec.Owner, applied.Status.URL)
 	}
-	applied, err = stores.ApplyStatus(t.Context(), applyv1alpha1.Store("flowers", namespace).
+	applied, err = stores.ApplyStatus(t.Context(), applyv1alpha1.Store("owned", namespace).
 		WithSpec(applyv1alpha1.StoreSpec().WithDisplayName("Roses")).
 		WithStatus(applyv1alpha1.StoreStatus().WithURL("https://flowers.example.com").WithConditions(condition(metav1.ConditionFalse))),
 		metav1.ApplyOptions{FieldManager: "provisioner", Force: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if applied.Spec.DisplayName != "flowers" || applied.Status.URL != "https://flowers.example.com" || len(applied.Status.Conditions) != 1 {
+	if applied.Spec.DisplayName != "owned" || applied.Status.URL != "https://flowers.example.com" || len(applied.Status.Conditions) != 1 {
 		t.Errorf("after applying the status: title %q, status %+v", applied.Spec.DisplayName, applied.Status)
 	}
 	want := map[string]string{
@@ -105,7 +105,7 @@ func TestApplyValues(t *testing.T) {
 	namespace, engine := newNamespace(t), newEngine(t)
 	stores := platformClient(t, env.Admin()).Stores(namespace)
 	wanted := func(values string) *applyv1alpha1.StoreApplyConfiguration {
-		spec := applyv1alpha1.StoreSpec().WithEngine(engine.Name)
+		spec := applyv1alpha1.StoreSpec().WithEngine(engine.Name).WithHost("flowers." + engine.Name + ".example.com")
 		if values != "" {
 			spec = spec.WithValues(runtime.RawExtension{Raw: []byte(values)})
 		}
@@ -138,7 +138,7 @@ func TestDynamicClient(t *testing.T) {
 		"apiVersion": "platform.dev/v1alpha1",
 		"kind":       "Store",
 		"metadata":   map[string]any{"name": "flowers"},
-		"spec":       map[string]any{"engine": engine.Name, "unknown": true},
+		"spec":       map[string]any{"engine": engine.Name, "host": "flowers." + engine.Name + ".example.com", "unknown": true},
 	}}
 	if _, err := stores.Create(t.Context(), store, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict}); !apierrors.IsBadRequest(err) {
 		t.Errorf("creating with an unknown field: %v, want BadRequest", err)

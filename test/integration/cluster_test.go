@@ -107,13 +107,13 @@ func TestDiscovery(t *testing.T) {
 	for _, resource := range resources.APIResources {
 		found[resource.Name] = resource
 	}
-	for name, namespaced := range map[string]bool{"stores": true, "engines": false} {
+	for name, namespaced := range map[string]bool{"stores": true, "engines": false, "storequotas": false} {
 		resource := found[name]
 		if resource.Namespaced != namespaced || resource.StorageVersionHash == "" || len(resource.Categories) != 1 {
 			t.Errorf("%s is described as %+v", name, resource)
 		}
 	}
-	if _, ok := found["stores/status"]; !ok || len(found) != 3 {
+	if _, ok := found["stores/status"]; !ok || len(found) != 8 {
 		t.Errorf("resources %v", found)
 	}
 }

@@ -20,9 +20,11 @@ import (
 func TestCreateFillsDefaults(t *testing.T) {
 	t.Parallel()
 	namespace, engine := newNamespace(t), newEngine(t)
-	create(t, namespace, newStore("flowers", engine))
+	bare := newStore("defaults", engine)
+	bare.Spec.Host = ""
+	create(t, namespace, bare)
 
-	store, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+	store, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "defaults", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +32,9 @@ func TestCreateFillsDefaults(t *testing.T) {
 		Engine:         engine.Name,
 		Version:        "2.0",
 		Plan:           "small",
-		DisplayName:    "flowers",
-		Host:           "flowers." + harness.Domain,
-		AdminEmail:     "admin@flowers." + harness.Domain,
+		DisplayName:    "defaults",
+		Host:           "defaults." + harness.Domain,
+		AdminEmail:     "admin@defaults." + harness.Domain,
 		PowerState:     v1alpha1.PowerStateRunning,
 		DeletionPolicy: v1alpha1.DeletionPolicyDelete,
 		Owner:          "admin",
@@ -191,7 +193,7 @@ func TestCreateOfExistingNameChangesNothing(t *testing.T) {
 func TestCreateWithGeneratedName(t *testing.T) {
 	t.Parallel()
 	store := newStore("", newEngine(t))
-	store.GenerateName = "shop-"
+	store.GenerateName, store.Spec.Host = "shop-", ""
 	created := create(t, newNamespace(t), store)
 	if !strings.HasPrefix(created.Name, "shop-") || created.Spec.Host != created.Name+"."+harness.Domain {
 		t.Errorf("name %q and host %q do not belong together", created.Name, created.Spec.Host)

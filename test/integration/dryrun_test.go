@@ -21,7 +21,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	if len(before) != 1 {
 		t.Fatalf("the database holds %v before, want the store's creation", before)
 	}
-	other := strings.Replace(manifest(engine), "flowers", "bread", 1)
+	other := strings.ReplaceAll(manifest(engine), "flowers", "bread")
 	contains(t, k.run(other, "create", "--dry-run=server", "-o", "yaml", "-f", "-"), "owner: admin", "plan: small")
 	k.run(manifest(engine, "displayName: Roses"), "apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-")
 	k.run("", "patch", "store", "flowers", "--dry-run=server", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)

@@ -90,7 +90,7 @@ func (k *kubectl) field(path string) string {
 
 // manifest is a store to give to kubectl, with more lines for its spec.
 func manifest(engine *v1alpha1.Engine, lines ...string) string {
-	return "apiVersion: platform.dev/v1alpha1\nkind: Store\nmetadata: {name: flowers}\nspec:\n  engine: " + engine.Name +
+	return "apiVersion: platform.dev/v1alpha1\nkind: Store\nmetadata: {name: flowers}\nspec:\n  engine: " + engine.Name + "\n  host: flowers." + engine.Name + ".example.com" +
 		"\n  " + strings.Join(lines, "\n  ") + "\n"
 }
 

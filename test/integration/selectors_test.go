@@ -76,6 +76,7 @@ func TestNeverAgain07GetListAndWatchAgree(t *testing.T) {
 	for _, namespace := range namespaces {
 		for i, name := range []string{"a", "b", "c"} {
 			store := newStore(name, []*v1alpha1.Engine{engine, engine, other}[i])
+			store.Spec.Host = name + "." + namespace + ".example.com"
 			store.Labels = map[string]string{"test": engine.Name, "tier": []string{"gold", "iron", "gold"}[i]}
 			create(t, namespace, store)
 		}

@@ -99,9 +99,12 @@ func createEngine(t testing.TB, client typed.PlatformV1alpha1Interface) *v1alpha
 	return engine
 }
 
-// newStore returns a store to create.
+// newStore returns a store to create. Its host is the test's own, as its engine is.
 func newStore(name string, engine *v1alpha1.Engine) *v1alpha1.Store {
-	return &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.StoreSpec{Engine: engine.Name}}
+	return &v1alpha1.Store{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.StoreSpec{Engine: engine.Name, Host: name + "." + engine.Name + ".example.com"},
+	}
 }
 
 // create creates a store as an administrator.

@@ -24,6 +24,7 @@ type Options struct {
 	ServerRun   *genericoptions.ServerRunOptions
 	Recommended *genericoptions.RecommendedOptions
 	Postgres    *PostgresOptions
+	Quota       *QuotaOptions
 	Logs        *logs.Options
 	// Domain is where stores without a host of their own answer.
 	Domain string
@@ -37,6 +38,7 @@ func NewOptions() *Options {
 		ServerRun:   genericoptions.NewServerRunOptions(),
 		Recommended: genericoptions.NewRecommendedOptions("", apiserver.Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion)),
 		Postgres:    NewPostgresOptions(),
+		Quota:       NewQuotaOptions(),
 		Logs:        logs.NewOptions(),
 	}
 	// Objects live in PostgreSQL. Without etcd's options nothing asks for etcd.
@@ -56,6 +58,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs := sets.FlagSet("platform")
 	fs.StringVar(&o.Domain, "store-domain", o.Domain, "Domain under which a store that names no host answers, as <store>.<domain>. Required.")
 	fs.BoolVar(&o.SelfSigned, "self-signed-certificate", o.SelfSigned, "Serve with a certificate made at start when --tls-cert-file is not given. For tests: no API server can verify it.")
+	o.Quota.AddFlags(sets.FlagSet("quota"))
 	o.Postgres.AddFlags(sets.FlagSet("postgres"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("generic"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
@@ -76,6 +79,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.ServerRun.Validate()...)
 	errs = append(errs, o.Recommended.Validate()...)
 	errs = append(errs, o.Postgres.Validate()...)
+	errs = append(errs, o.Quota.Validate()...)
 	if messages := validation.IsDNS1123Subdomain(o.Domain); len(messages) > 0 {
 		errs = append(errs, fmt.Errorf("--store-domain=%q: %s", o.Domain, strings.Join(messages, "; ")))
 	}

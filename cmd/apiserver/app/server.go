@@ -91,7 +91,9 @@ func run(ctx context.Context, o *Options) error {
 	}
 	server, err := (&apiserver.Config{
 		GenericConfig: config,
-		ExtraConfig:   apiserver.ExtraConfig{Database: database, Domain: o.Domain, Cluster: cluster.CoreV1()},
+		ExtraConfig: apiserver.ExtraConfig{
+			Database: database, Domain: o.Domain, QuotaDefaults: o.Quota.Defaults(), Cluster: cluster.CoreV1(),
+		},
 	}).Complete().New()
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Store{}, &StoreList{}, &StoreCredentials{},
 		&StoreHistory{}, &StoreHistoryOptions{}, &StoreRollback{},
 		&Engine{}, &EngineList{},
+		&StoreQuota{}, &StoreQuotaList{},
+		&SelfStoreQuotaReview{},
 	)
 	return nil
 }

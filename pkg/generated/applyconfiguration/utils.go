@@ -26,6 +26,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.ChartSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ContainerLimits"):
 		return &platformv1alpha1.ContainerLimitsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CreateRate"):
+		return &platformv1alpha1.CreateRateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Credential"):
 		return &platformv1alpha1.CredentialApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Engine"):
@@ -36,6 +38,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.EngineSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EngineVersion"):
 		return &platformv1alpha1.EngineVersionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("QuotaSubject"):
+		return &platformv1alpha1.QuotaSubjectApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RandomValue"):
 		return &platformv1alpha1.RandomValueApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ReleaseAction"):
@@ -46,6 +50,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.StorefrontApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StorefrontCheck"):
 		return &platformv1alpha1.StorefrontCheckApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreQuota"):
+		return &platformv1alpha1.StoreQuotaApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreQuotaHard"):
+		return &platformv1alpha1.StoreQuotaHardApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreQuotaSpec"):
+		return &platformv1alpha1.StoreQuotaSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreRelease"):
 		return &platformv1alpha1.StoreReleaseApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreSpec"):

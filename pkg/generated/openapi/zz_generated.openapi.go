@@ -19,89 +19,100 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		resource.Quantity{}.OpenAPIModelName():            schema_apimachinery_pkg_api_resource_Quantity(ref),
-		v1.APIGroup{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_APIGroup(ref),
-		v1.APIGroupList{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_APIGroupList(ref),
-		v1.APIResource{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_APIResource(ref),
-		v1.APIResourceList{}.OpenAPIModelName():           schema_pkg_apis_meta_v1_APIResourceList(ref),
-		v1.APIVersions{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_APIVersions(ref),
-		v1.ApplyOptions{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_ApplyOptions(ref),
-		v1.Condition{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_Condition(ref),
-		v1.CreateOptions{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_CreateOptions(ref),
-		v1.DeleteOptions{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_DeleteOptions(ref),
-		v1.Duration{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_Duration(ref),
-		v1.FieldSelectorRequirement{}.OpenAPIModelName():  schema_pkg_apis_meta_v1_FieldSelectorRequirement(ref),
-		v1.FieldsV1{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_FieldsV1(ref),
-		v1.GetOptions{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_GetOptions(ref),
-		v1.GroupKind{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_GroupKind(ref),
-		v1.GroupResource{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_GroupResource(ref),
-		v1.GroupVersion{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_GroupVersion(ref),
-		v1.GroupVersionForDiscovery{}.OpenAPIModelName():  schema_pkg_apis_meta_v1_GroupVersionForDiscovery(ref),
-		v1.GroupVersionKind{}.OpenAPIModelName():          schema_pkg_apis_meta_v1_GroupVersionKind(ref),
-		v1.GroupVersionResource{}.OpenAPIModelName():      schema_pkg_apis_meta_v1_GroupVersionResource(ref),
-		v1.InternalEvent{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_InternalEvent(ref),
-		v1.LabelSelector{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_LabelSelector(ref),
-		v1.LabelSelectorRequirement{}.OpenAPIModelName():  schema_pkg_apis_meta_v1_LabelSelectorRequirement(ref),
-		v1.List{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_List(ref),
-		v1.ListMeta{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_ListMeta(ref),
-		v1.ListOptions{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_ListOptions(ref),
-		v1.ManagedFieldsEntry{}.OpenAPIModelName():        schema_pkg_apis_meta_v1_ManagedFieldsEntry(ref),
-		v1.MicroTime{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_MicroTime(ref),
-		v1.ObjectMeta{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_ObjectMeta(ref),
-		v1.OwnerReference{}.OpenAPIModelName():            schema_pkg_apis_meta_v1_OwnerReference(ref),
-		v1.PartialObjectMetadata{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_PartialObjectMetadata(ref),
-		v1.PartialObjectMetadataList{}.OpenAPIModelName(): schema_pkg_apis_meta_v1_PartialObjectMetadataList(ref),
-		v1.Patch{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_Patch(ref),
-		v1.PatchOptions{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_PatchOptions(ref),
-		v1.Preconditions{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_Preconditions(ref),
-		v1.RootPaths{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_RootPaths(ref),
-		v1.ServerAddressByClientCIDR{}.OpenAPIModelName(): schema_pkg_apis_meta_v1_ServerAddressByClientCIDR(ref),
-		v1.ShardInfo{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_ShardInfo(ref),
-		v1.Status{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_Status(ref),
-		v1.StatusCause{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_StatusCause(ref),
-		v1.StatusDetails{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_StatusDetails(ref),
-		v1.Table{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_Table(ref),
-		v1.TableColumnDefinition{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_TableColumnDefinition(ref),
-		v1.TableOptions{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_TableOptions(ref),
-		v1.TableRow{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_TableRow(ref),
-		v1.TableRowCondition{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_TableRowCondition(ref),
-		v1.Time{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_Time(ref),
-		v1.Timestamp{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_Timestamp(ref),
-		v1.TypeMeta{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_TypeMeta(ref),
-		v1.UpdateOptions{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_UpdateOptions(ref),
-		v1.WatchEvent{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_WatchEvent(ref),
-		runtime.RawExtension{}.OpenAPIModelName():         schema_k8sio_apimachinery_pkg_runtime_RawExtension(ref),
-		runtime.TypeMeta{}.OpenAPIModelName():             schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
-		runtime.Unknown{}.OpenAPIModelName():              schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
-		version.Info{}.OpenAPIModelName():                 schema_k8sio_apimachinery_pkg_version_Info(ref),
-		v1alpha1.AdminLogin{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_AdminLogin(ref),
-		v1alpha1.ChartRepository{}.OpenAPIModelName():     schema_pkg_apis_platform_v1alpha1_ChartRepository(ref),
-		v1alpha1.ChartSource{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_ChartSource(ref),
-		v1alpha1.ContainerLimits{}.OpenAPIModelName():     schema_pkg_apis_platform_v1alpha1_ContainerLimits(ref),
-		v1alpha1.Credential{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_Credential(ref),
-		v1alpha1.Engine{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_Engine(ref),
-		v1alpha1.EngineList{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_EngineList(ref),
-		v1alpha1.EnginePlan{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_EnginePlan(ref),
-		v1alpha1.EngineSpec{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_EngineSpec(ref),
-		v1alpha1.EngineVersion{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_EngineVersion(ref),
-		v1alpha1.FieldChange{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_FieldChange(ref),
-		v1alpha1.RandomValue{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
-		v1alpha1.ReleaseAction{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
-		v1alpha1.Store{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_Store(ref),
-		v1alpha1.StoreCredentials{}.OpenAPIModelName():    schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref),
-		v1alpha1.StoreHistory{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreHistory(ref),
-		v1alpha1.StoreHistoryOptions{}.OpenAPIModelName(): schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref),
-		v1alpha1.StoreList{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreList(ref),
-		v1alpha1.StoreRelease{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreRelease(ref),
-		v1alpha1.StoreRevision{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_StoreRevision(ref),
-		v1alpha1.StoreRollback{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_StoreRollback(ref),
-		v1alpha1.StoreRollbackSpec{}.OpenAPIModelName():   schema_pkg_apis_platform_v1alpha1_StoreRollbackSpec(ref),
-		v1alpha1.StoreSpec{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreSpec(ref),
-		v1alpha1.StoreStatus{}.OpenAPIModelName():         schema_pkg_apis_platform_v1alpha1_StoreStatus(ref),
-		v1alpha1.StoreStep{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreStep(ref),
-		v1alpha1.Storefront{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_Storefront(ref),
-		v1alpha1.StorefrontCheck{}.OpenAPIModelName():     schema_pkg_apis_platform_v1alpha1_StorefrontCheck(ref),
-		v1alpha1.ValueMapping{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_ValueMapping(ref),
+		resource.Quantity{}.OpenAPIModelName():                   schema_apimachinery_pkg_api_resource_Quantity(ref),
+		v1.APIGroup{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_APIGroup(ref),
+		v1.APIGroupList{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_APIGroupList(ref),
+		v1.APIResource{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_APIResource(ref),
+		v1.APIResourceList{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_APIResourceList(ref),
+		v1.APIVersions{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_APIVersions(ref),
+		v1.ApplyOptions{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_ApplyOptions(ref),
+		v1.Condition{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_Condition(ref),
+		v1.CreateOptions{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_CreateOptions(ref),
+		v1.DeleteOptions{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_DeleteOptions(ref),
+		v1.Duration{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_Duration(ref),
+		v1.FieldSelectorRequirement{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_FieldSelectorRequirement(ref),
+		v1.FieldsV1{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_FieldsV1(ref),
+		v1.GetOptions{}.OpenAPIModelName():                       schema_pkg_apis_meta_v1_GetOptions(ref),
+		v1.GroupKind{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_GroupKind(ref),
+		v1.GroupResource{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_GroupResource(ref),
+		v1.GroupVersion{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_GroupVersion(ref),
+		v1.GroupVersionForDiscovery{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_GroupVersionForDiscovery(ref),
+		v1.GroupVersionKind{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_GroupVersionKind(ref),
+		v1.GroupVersionResource{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_GroupVersionResource(ref),
+		v1.InternalEvent{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_InternalEvent(ref),
+		v1.LabelSelector{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_LabelSelector(ref),
+		v1.LabelSelectorRequirement{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_LabelSelectorRequirement(ref),
+		v1.List{}.OpenAPIModelName():                             schema_pkg_apis_meta_v1_List(ref),
+		v1.ListMeta{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_ListMeta(ref),
+		v1.ListOptions{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_ListOptions(ref),
+		v1.ManagedFieldsEntry{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_ManagedFieldsEntry(ref),
+		v1.MicroTime{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_MicroTime(ref),
+		v1.ObjectMeta{}.OpenAPIModelName():                       schema_pkg_apis_meta_v1_ObjectMeta(ref),
+		v1.OwnerReference{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_OwnerReference(ref),
+		v1.PartialObjectMetadata{}.OpenAPIModelName():            schema_pkg_apis_meta_v1_PartialObjectMetadata(ref),
+		v1.PartialObjectMetadataList{}.OpenAPIModelName():        schema_pkg_apis_meta_v1_PartialObjectMetadataList(ref),
+		v1.Patch{}.OpenAPIModelName():                            schema_pkg_apis_meta_v1_Patch(ref),
+		v1.PatchOptions{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_PatchOptions(ref),
+		v1.Preconditions{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_Preconditions(ref),
+		v1.RootPaths{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_RootPaths(ref),
+		v1.ServerAddressByClientCIDR{}.OpenAPIModelName():        schema_pkg_apis_meta_v1_ServerAddressByClientCIDR(ref),
+		v1.ShardInfo{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_ShardInfo(ref),
+		v1.Status{}.OpenAPIModelName():                           schema_pkg_apis_meta_v1_Status(ref),
+		v1.StatusCause{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_StatusCause(ref),
+		v1.StatusDetails{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_StatusDetails(ref),
+		v1.Table{}.OpenAPIModelName():                            schema_pkg_apis_meta_v1_Table(ref),
+		v1.TableColumnDefinition{}.OpenAPIModelName():            schema_pkg_apis_meta_v1_TableColumnDefinition(ref),
+		v1.TableOptions{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_TableOptions(ref),
+		v1.TableRow{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_TableRow(ref),
+		v1.TableRowCondition{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_TableRowCondition(ref),
+		v1.Time{}.OpenAPIModelName():                             schema_pkg_apis_meta_v1_Time(ref),
+		v1.Timestamp{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_Timestamp(ref),
+		v1.TypeMeta{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_TypeMeta(ref),
+		v1.UpdateOptions{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_UpdateOptions(ref),
+		v1.WatchEvent{}.OpenAPIModelName():                       schema_pkg_apis_meta_v1_WatchEvent(ref),
+		runtime.RawExtension{}.OpenAPIModelName():                schema_k8sio_apimachinery_pkg_runtime_RawExtension(ref),
+		runtime.TypeMeta{}.OpenAPIModelName():                    schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
+		runtime.Unknown{}.OpenAPIModelName():                     schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
+		version.Info{}.OpenAPIModelName():                        schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.AdminLogin{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_AdminLogin(ref),
+		v1alpha1.ChartRepository{}.OpenAPIModelName():            schema_pkg_apis_platform_v1alpha1_ChartRepository(ref),
+		v1alpha1.ChartSource{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_ChartSource(ref),
+		v1alpha1.ContainerLimits{}.OpenAPIModelName():            schema_pkg_apis_platform_v1alpha1_ContainerLimits(ref),
+		v1alpha1.CreateRate{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_CreateRate(ref),
+		v1alpha1.Credential{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_Credential(ref),
+		v1alpha1.Engine{}.OpenAPIModelName():                     schema_pkg_apis_platform_v1alpha1_Engine(ref),
+		v1alpha1.EngineList{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineList(ref),
+		v1alpha1.EnginePlan{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EnginePlan(ref),
+		v1alpha1.EngineSpec{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineSpec(ref),
+		v1alpha1.EngineVersion{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_EngineVersion(ref),
+		v1alpha1.FieldChange{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_FieldChange(ref),
+		v1alpha1.QuotaSubject{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_QuotaSubject(ref),
+		v1alpha1.RandomValue{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
+		v1alpha1.ReleaseAction{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
+		v1alpha1.SelfStoreQuotaReview{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReview(ref),
+		v1alpha1.SelfStoreQuotaReviewSpec{}.OpenAPIModelName():   schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewSpec(ref),
+		v1alpha1.SelfStoreQuotaReviewStatus{}.OpenAPIModelName(): schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewStatus(ref),
+		v1alpha1.Store{}.OpenAPIModelName():                      schema_pkg_apis_platform_v1alpha1_Store(ref),
+		v1alpha1.StoreCreateRate{}.OpenAPIModelName():            schema_pkg_apis_platform_v1alpha1_StoreCreateRate(ref),
+		v1alpha1.StoreCredentials{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref),
+		v1alpha1.StoreHistory{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_StoreHistory(ref),
+		v1alpha1.StoreHistoryOptions{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref),
+		v1alpha1.StoreLimit{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_StoreLimit(ref),
+		v1alpha1.StoreList{}.OpenAPIModelName():                  schema_pkg_apis_platform_v1alpha1_StoreList(ref),
+		v1alpha1.StoreQuota{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_StoreQuota(ref),
+		v1alpha1.StoreQuotaHard{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaHard(ref),
+		v1alpha1.StoreQuotaList{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaList(ref),
+		v1alpha1.StoreQuotaSpec{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaSpec(ref),
+		v1alpha1.StoreRelease{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_StoreRelease(ref),
+		v1alpha1.StoreRevision{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_StoreRevision(ref),
+		v1alpha1.StoreRollback{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_StoreRollback(ref),
+		v1alpha1.StoreRollbackSpec{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_StoreRollbackSpec(ref),
+		v1alpha1.StoreSpec{}.OpenAPIModelName():                  schema_pkg_apis_platform_v1alpha1_StoreSpec(ref),
+		v1alpha1.StoreStatus{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_StoreStatus(ref),
+		v1alpha1.StoreStep{}.OpenAPIModelName():                  schema_pkg_apis_platform_v1alpha1_StoreStep(ref),
+		v1alpha1.Storefront{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_Storefront(ref),
+		v1alpha1.StorefrontCheck{}.OpenAPIModelName():            schema_pkg_apis_platform_v1alpha1_StorefrontCheck(ref),
+		v1alpha1.ValueMapping{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_ValueMapping(ref),
 	}
 }
 
@@ -2931,6 +2942,36 @@ func schema_pkg_apis_platform_v1alpha1_ContainerLimits(ref common.ReferenceCallb
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_CreateRate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "CreateRate is how many stores may be created in a span of time.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "count is how many stores may be created in any span of windowSeconds.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"windowSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "windowSeconds is the length of the span, at most 30 days.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"count", "windowSeconds"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_Credential(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3356,6 +3397,37 @@ func schema_pkg_apis_platform_v1alpha1_FieldChange(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_QuotaSubject(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "QuotaSubject is a user, a group or a namespace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kind is what the subject is: User, Group or Namespace.\n\n\nPossible enum values:\n - `\"Group\"` is every user of a group.\n - `\"Namespace\"` is a namespace.\n - `\"User\"` is one user.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Group", "Namespace", "User"},
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the user or group as the cluster authenticates it, or the name of the namespace.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"kind", "name"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_RandomValue(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3446,6 +3518,115 @@ func schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref common.ReferenceCallbac
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SelfStoreQuotaReview tells whoever creates it how many stores they have and may have. It is not stored.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata. It has no meaning here.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is what is asked.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.SelfStoreQuotaReviewSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the answer, written by the server.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.SelfStoreQuotaReviewStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.SelfStoreQuotaReviewSpec{}.OpenAPIModelName(), v1alpha1.SelfStoreQuotaReviewStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SelfStoreQuotaReviewSpec is what is asked.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is where a store would be created. Left out, the answer tells only what bounds the user.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SelfStoreQuotaReviewStatus is the answer.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"limits": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "limits are the bounds on how many stores there may be. A new store has to keep all of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.StoreLimit{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"createRate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "createRate is how many stores the user may create in a span of time. It is absent when that is not limited.",
+							Ref:         ref(v1alpha1.StoreCreateRate{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.StoreCreateRate{}.OpenAPIModelName(), v1alpha1.StoreLimit{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_Store(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3494,6 +3675,44 @@ func schema_pkg_apis_platform_v1alpha1_Store(ref common.ReferenceCallback) commo
 		},
 		Dependencies: []string{
 			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.StoreSpec{}.OpenAPIModelName(), v1alpha1.StoreStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreCreateRate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreCreateRate is a rate of creations and how much of it is used.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "count is how many stores may be created in any span of windowSeconds.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"windowSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "windowSeconds is the length of the span.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"used": {
+						SchemaProps: spec.SchemaProps{
+							Description: "used is how many stores have been created in the span that ends now.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"count", "windowSeconds", "used"},
+			},
+		},
 	}
 }
 
@@ -3666,6 +3885,52 @@ func schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref common.ReferenceC
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_StoreLimit(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreLimit is one bound and how much of it is used.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "source is who set the bound: \"default\", or \"StoreQuota/\" and its name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"scope": {
+						SchemaProps: spec.SchemaProps{
+							Description: "scope is Owner when the user's own stores count, in all namespaces, and Namespace when all stores of the namespace do.\n\nPossible enum values:\n - `\"Namespace\"` counts the stores of one namespace.\n - `\"Owner\"` counts the stores of one owner.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Namespace", "Owner"},
+						},
+					},
+					"hard": {
+						SchemaProps: spec.SchemaProps{
+							Description: "hard is how many stores there may be. It is absent when that is not limited.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"used": {
+						SchemaProps: spec.SchemaProps{
+							Description: "used is how many stores there are, in whatever state.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"source", "scope", "used"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_StoreList(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3713,6 +3978,167 @@ func schema_pkg_apis_platform_v1alpha1_StoreList(ref common.ReferenceCallback) c
 		},
 		Dependencies: []string{
 			v1.ListMeta{}.OpenAPIModelName(), v1alpha1.Store{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreQuota(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreQuota bounds how many stores its subjects may have, and how fast they may create them. Every store counts from its creation until it is gone, whatever state it is in. A bound that is lowered leaves the stores alone that exist already.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is whom the quota concerns and what it allows.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.StoreQuotaSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.StoreQuotaSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreQuotaHard(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreQuotaHard is how many there may be at a time.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"stores": {
+						SchemaProps: spec.SchemaProps{
+							Description: "stores is how many stores there may be; 0 allows none. Left out, this quota says nothing of it.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreQuotaList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreQuotaList is a list of StoreQuotas.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the quotas.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.StoreQuota{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ListMeta{}.OpenAPIModelName(), v1alpha1.StoreQuota{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreQuotaSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreQuotaSpec is whom a quota concerns and what it allows.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"subjects": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "subjects are whom the quota concerns. Users and groups stand for owners of stores: each of them, and each member of a group, has the quota alone. For an owner a quota that names the user goes before those that name groups, of several of one kind the largest counts, and without any the server's defaults do. A namespace has its quota in addition, for all stores in it together, and of several the smallest decides.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.QuotaSubject{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"hard": {
+						SchemaProps: spec.SchemaProps{
+							Description: "hard is how many there may be at a time.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.StoreQuotaHard{}.OpenAPIModelName()),
+						},
+					},
+					"createRate": {
+						SchemaProps: spec.SchemaProps{
+							Description: "createRate is how many stores may be created in a span of time. Deleting them gives nothing back. Left out, this quota says nothing of it.",
+							Ref:         ref(v1alpha1.CreateRate{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"subjects"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.CreateRate{}.OpenAPIModelName(), v1alpha1.QuotaSubject{}.OpenAPIModelName(), v1alpha1.StoreQuotaHard{}.OpenAPIModelName()},
 	}
 }
 

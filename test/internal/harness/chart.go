@@ -51,6 +51,8 @@ func render(root string, ca *authority) ([]*unstructured.Unstructured, error) {
 	values, err := chartutil.ToRenderValues(loaded, map[string]any{
 		"domain":   Domain,
 		"database": map[string]any{"existingSecret": "database"},
+		// One administrator makes the stores of all tests.
+		"stores": map[string]any{"quota": map[string]any{"storesPerOwner": 0, "createCount": 0}},
 		"certificate": map[string]any{
 			"mode": "existing", "existingSecret": "certificate", "caBundle": base64.StdEncoding.EncodeToString(ca.pem),
 		},

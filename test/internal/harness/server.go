@@ -21,14 +21,16 @@ type Server struct {
 }
 
 // StartServer starts one more server on the database dsn, which the cluster
-// does not forward to: it is reached directly. It ends with the test.
-func (e *Environment) StartServer(t testing.TB, dsn string) *Server {
+// does not forward to: it is reached directly. It ends with the test. More
+// arguments override those of the chart.
+func (e *Environment) StartServer(t testing.TB, dsn string, more ...string) *Server {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := e.startServer(t.Context(), "apiserver-"+strings.ReplaceAll(t.Name(), "/", "-"), dsn, port)
+	name := fmt.Sprintf("apiserver-%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), port)
+	server, err := e.startServer(t.Context(), name, dsn, port, more...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,12 +40,13 @@ func (e *Environment) StartServer(t testing.TB, dsn string) *Server {
 
 // startServer runs the API server as the chart's Deployment does, and waits
 // until it is ready.
-func (e *Environment) startServer(ctx context.Context, name, dsn string, port int) (*Server, error) {
+func (e *Environment) startServer(ctx context.Context, name, dsn string, port int, more ...string) (*Server, error) {
 	args, err := e.serverFiles(ctx, name, dsn)
 	if err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", name, err)
 	}
 	args = append(args, "--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port))
+	args = append(args, more...)
 	process, err := startProgram(name, filepath.Join(e.logs, name+".log"), e.binaries.apiServer, args...)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Store{}, &StoreList{}, &StoreCredentials{},
 		&StoreHistory{}, &StoreHistoryOptions{}, &StoreRollback{},
 		&Engine{}, &EngineList{},
+		&StoreQuota{}, &StoreQuotaList{},
+		&SelfStoreQuotaReview{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

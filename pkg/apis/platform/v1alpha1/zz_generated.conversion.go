@@ -63,6 +63,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*CreateRate)(nil), (*platform.CreateRate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_CreateRate_To_platform_CreateRate(a.(*CreateRate), b.(*platform.CreateRate), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.CreateRate)(nil), (*CreateRate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_CreateRate_To_v1alpha1_CreateRate(a.(*platform.CreateRate), b.(*CreateRate), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*Credential)(nil), (*platform.Credential)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_Credential_To_platform_Credential(a.(*Credential), b.(*platform.Credential), scope)
 	}); err != nil {
@@ -133,6 +143,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*QuotaSubject)(nil), (*platform.QuotaSubject)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_QuotaSubject_To_platform_QuotaSubject(a.(*QuotaSubject), b.(*platform.QuotaSubject), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.QuotaSubject)(nil), (*QuotaSubject)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_QuotaSubject_To_v1alpha1_QuotaSubject(a.(*platform.QuotaSubject), b.(*QuotaSubject), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*RandomValue)(nil), (*platform.RandomValue)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_RandomValue_To_platform_RandomValue(a.(*RandomValue), b.(*platform.RandomValue), scope)
 	}); err != nil {
@@ -153,6 +173,36 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*SelfStoreQuotaReview)(nil), (*platform.SelfStoreQuotaReview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_SelfStoreQuotaReview_To_platform_SelfStoreQuotaReview(a.(*SelfStoreQuotaReview), b.(*platform.SelfStoreQuotaReview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.SelfStoreQuotaReview)(nil), (*SelfStoreQuotaReview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_SelfStoreQuotaReview_To_v1alpha1_SelfStoreQuotaReview(a.(*platform.SelfStoreQuotaReview), b.(*SelfStoreQuotaReview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SelfStoreQuotaReviewSpec)(nil), (*platform.SelfStoreQuotaReviewSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_SelfStoreQuotaReviewSpec_To_platform_SelfStoreQuotaReviewSpec(a.(*SelfStoreQuotaReviewSpec), b.(*platform.SelfStoreQuotaReviewSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.SelfStoreQuotaReviewSpec)(nil), (*SelfStoreQuotaReviewSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_SelfStoreQuotaReviewSpec_To_v1alpha1_SelfStoreQuotaReviewSpec(a.(*platform.SelfStoreQuotaReviewSpec), b.(*SelfStoreQuotaReviewSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SelfStoreQuotaReviewStatus)(nil), (*platform.SelfStoreQuotaReviewStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_SelfStoreQuotaReviewStatus_To_platform_SelfStoreQuotaReviewStatus(a.(*SelfStoreQuotaReviewStatus), b.(*platform.SelfStoreQuotaReviewStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.SelfStoreQuotaReviewStatus)(nil), (*SelfStoreQuotaReviewStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_SelfStoreQuotaReviewStatus_To_v1alpha1_SelfStoreQuotaReviewStatus(a.(*platform.SelfStoreQuotaReviewStatus), b.(*SelfStoreQuotaReviewStatus), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*Store)(nil), (*platform.Store)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_Store_To_platform_Store(a.(*Store), b.(*platform.Store), scope)
 	}); err != nil {
@@ -160,6 +210,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*platform.Store)(nil), (*Store)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_platform_Store_To_v1alpha1_Store(a.(*platform.Store), b.(*Store), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreCreateRate)(nil), (*platform.StoreCreateRate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreCreateRate_To_platform_StoreCreateRate(a.(*StoreCreateRate), b.(*platform.StoreCreateRate), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreCreateRate)(nil), (*StoreCreateRate)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreCreateRate_To_v1alpha1_StoreCreateRate(a.(*platform.StoreCreateRate), b.(*StoreCreateRate), scope)
 	}); err != nil {
 		return err
 	}
@@ -193,6 +253,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*StoreLimit)(nil), (*platform.StoreLimit)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreLimit_To_platform_StoreLimit(a.(*StoreLimit), b.(*platform.StoreLimit), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreLimit)(nil), (*StoreLimit)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreLimit_To_v1alpha1_StoreLimit(a.(*platform.StoreLimit), b.(*StoreLimit), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*StoreList)(nil), (*platform.StoreList)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_StoreList_To_platform_StoreList(a.(*StoreList), b.(*platform.StoreList), scope)
 	}); err != nil {
@@ -200,6 +270,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*platform.StoreList)(nil), (*StoreList)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_platform_StoreList_To_v1alpha1_StoreList(a.(*platform.StoreList), b.(*StoreList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreQuota)(nil), (*platform.StoreQuota)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreQuota_To_platform_StoreQuota(a.(*StoreQuota), b.(*platform.StoreQuota), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreQuota)(nil), (*StoreQuota)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreQuota_To_v1alpha1_StoreQuota(a.(*platform.StoreQuota), b.(*StoreQuota), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreQuotaHard)(nil), (*platform.StoreQuotaHard)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreQuotaHard_To_platform_StoreQuotaHard(a.(*StoreQuotaHard), b.(*platform.StoreQuotaHard), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreQuotaHard)(nil), (*StoreQuotaHard)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreQuotaHard_To_v1alpha1_StoreQuotaHard(a.(*platform.StoreQuotaHard), b.(*StoreQuotaHard), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreQuotaList)(nil), (*platform.StoreQuotaList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreQuotaList_To_platform_StoreQuotaList(a.(*StoreQuotaList), b.(*platform.StoreQuotaList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreQuotaList)(nil), (*StoreQuotaList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreQuotaList_To_v1alpha1_StoreQuotaList(a.(*platform.StoreQuotaList), b.(*StoreQuotaList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StoreQuotaSpec)(nil), (*platform.StoreQuotaSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StoreQuotaSpec_To_platform_StoreQuotaSpec(a.(*StoreQuotaSpec), b.(*platform.StoreQuotaSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*platform.StoreQuotaSpec)(nil), (*StoreQuotaSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_platform_StoreQuotaSpec_To_v1alpha1_StoreQuotaSpec(a.(*platform.StoreQuotaSpec), b.(*StoreQuotaSpec), scope)
 	}); err != nil {
 		return err
 	}
@@ -391,6 +501,26 @@ func Convert_platform_ContainerLimits_To_v1alpha1_ContainerLimits(in *platform.C
 	return autoConvert_platform_ContainerLimits_To_v1alpha1_ContainerLimits(in, out, s)
 }
 
+func autoConvert_v1alpha1_CreateRate_To_platform_CreateRate(in *CreateRate, out *platform.CreateRate, s conversion.Scope) error {
+	*out = *(*platform.CreateRate)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_CreateRate_To_platform_CreateRate is an autogenerated conversion function.
+func Convert_v1alpha1_CreateRate_To_platform_CreateRate(in *CreateRate, out *platform.CreateRate, s conversion.Scope) error {
+	return autoConvert_v1alpha1_CreateRate_To_platform_CreateRate(in, out, s)
+}
+
+func autoConvert_platform_CreateRate_To_v1alpha1_CreateRate(in *platform.CreateRate, out *CreateRate, s conversion.Scope) error {
+	*out = *(*CreateRate)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_CreateRate_To_v1alpha1_CreateRate is an autogenerated conversion function.
+func Convert_platform_CreateRate_To_v1alpha1_CreateRate(in *platform.CreateRate, out *CreateRate, s conversion.Scope) error {
+	return autoConvert_platform_CreateRate_To_v1alpha1_CreateRate(in, out, s)
+}
+
 func autoConvert_v1alpha1_Credential_To_platform_Credential(in *Credential, out *platform.Credential, s conversion.Scope) error {
 	*out = *(*platform.Credential)(unsafe.Pointer(in))
 	return nil
@@ -539,6 +669,26 @@ func Convert_platform_FieldChange_To_v1alpha1_FieldChange(in *platform.FieldChan
 	return autoConvert_platform_FieldChange_To_v1alpha1_FieldChange(in, out, s)
 }
 
+func autoConvert_v1alpha1_QuotaSubject_To_platform_QuotaSubject(in *QuotaSubject, out *platform.QuotaSubject, s conversion.Scope) error {
+	*out = *(*platform.QuotaSubject)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_QuotaSubject_To_platform_QuotaSubject is an autogenerated conversion function.
+func Convert_v1alpha1_QuotaSubject_To_platform_QuotaSubject(in *QuotaSubject, out *platform.QuotaSubject, s conversion.Scope) error {
+	return autoConvert_v1alpha1_QuotaSubject_To_platform_QuotaSubject(in, out, s)
+}
+
+func autoConvert_platform_QuotaSubject_To_v1alpha1_QuotaSubject(in *platform.QuotaSubject, out *QuotaSubject, s conversion.Scope) error {
+	*out = *(*QuotaSubject)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_QuotaSubject_To_v1alpha1_QuotaSubject is an autogenerated conversion function.
+func Convert_platform_QuotaSubject_To_v1alpha1_QuotaSubject(in *platform.QuotaSubject, out *QuotaSubject, s conversion.Scope) error {
+	return autoConvert_platform_QuotaSubject_To_v1alpha1_QuotaSubject(in, out, s)
+}
+
 func autoConvert_v1alpha1_RandomValue_To_platform_RandomValue(in *RandomValue, out *platform.RandomValue, s conversion.Scope) error {
 	*out = *(*platform.RandomValue)(unsafe.Pointer(in))
 	return nil
@@ -579,6 +729,78 @@ func Convert_platform_ReleaseAction_To_v1alpha1_ReleaseAction(in *platform.Relea
 	return autoConvert_platform_ReleaseAction_To_v1alpha1_ReleaseAction(in, out, s)
 }
 
+func autoConvert_v1alpha1_SelfStoreQuotaReview_To_platform_SelfStoreQuotaReview(in *SelfStoreQuotaReview, out *platform.SelfStoreQuotaReview, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1alpha1_SelfStoreQuotaReviewSpec_To_platform_SelfStoreQuotaReviewSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1alpha1_SelfStoreQuotaReviewStatus_To_platform_SelfStoreQuotaReviewStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1alpha1_SelfStoreQuotaReview_To_platform_SelfStoreQuotaReview is an autogenerated conversion function.
+func Convert_v1alpha1_SelfStoreQuotaReview_To_platform_SelfStoreQuotaReview(in *SelfStoreQuotaReview, out *platform.SelfStoreQuotaReview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_SelfStoreQuotaReview_To_platform_SelfStoreQuotaReview(in, out, s)
+}
+
+func autoConvert_platform_SelfStoreQuotaReview_To_v1alpha1_SelfStoreQuotaReview(in *platform.SelfStoreQuotaReview, out *SelfStoreQuotaReview, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_platform_SelfStoreQuotaReviewSpec_To_v1alpha1_SelfStoreQuotaReviewSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_platform_SelfStoreQuotaReviewStatus_To_v1alpha1_SelfStoreQuotaReviewStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_platform_SelfStoreQuotaReview_To_v1alpha1_SelfStoreQuotaReview is an autogenerated conversion function.
+func Convert_platform_SelfStoreQuotaReview_To_v1alpha1_SelfStoreQuotaReview(in *platform.SelfStoreQuotaReview, out *SelfStoreQuotaReview, s conversion.Scope) error {
+	return autoConvert_platform_SelfStoreQuotaReview_To_v1alpha1_SelfStoreQuotaReview(in, out, s)
+}
+
+func autoConvert_v1alpha1_SelfStoreQuotaReviewSpec_To_platform_SelfStoreQuotaReviewSpec(in *SelfStoreQuotaReviewSpec, out *platform.SelfStoreQuotaReviewSpec, s conversion.Scope) error {
+	*out = *(*platform.SelfStoreQuotaReviewSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_SelfStoreQuotaReviewSpec_To_platform_SelfStoreQuotaReviewSpec is an autogenerated conversion function.
+func Convert_v1alpha1_SelfStoreQuotaReviewSpec_To_platform_SelfStoreQuotaReviewSpec(in *SelfStoreQuotaReviewSpec, out *platform.SelfStoreQuotaReviewSpec, s conversion.Scope) error {
+	return autoConvert_v1alpha1_SelfStoreQuotaReviewSpec_To_platform_SelfStoreQuotaReviewSpec(in, out, s)
+}
+
+func autoConvert_platform_SelfStoreQuotaReviewSpec_To_v1alpha1_SelfStoreQuotaReviewSpec(in *platform.SelfStoreQuotaReviewSpec, out *SelfStoreQuotaReviewSpec, s conversion.Scope) error {
+	*out = *(*SelfStoreQuotaReviewSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_SelfStoreQuotaReviewSpec_To_v1alpha1_SelfStoreQuotaReviewSpec is an autogenerated conversion function.
+func Convert_platform_SelfStoreQuotaReviewSpec_To_v1alpha1_SelfStoreQuotaReviewSpec(in *platform.SelfStoreQuotaReviewSpec, out *SelfStoreQuotaReviewSpec, s conversion.Scope) error {
+	return autoConvert_platform_SelfStoreQuotaReviewSpec_To_v1alpha1_SelfStoreQuotaReviewSpec(in, out, s)
+}
+
+func autoConvert_v1alpha1_SelfStoreQuotaReviewStatus_To_platform_SelfStoreQuotaReviewStatus(in *SelfStoreQuotaReviewStatus, out *platform.SelfStoreQuotaReviewStatus, s conversion.Scope) error {
+	*out = *(*platform.SelfStoreQuotaReviewStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_SelfStoreQuotaReviewStatus_To_platform_SelfStoreQuotaReviewStatus is an autogenerated conversion function.
+func Convert_v1alpha1_SelfStoreQuotaReviewStatus_To_platform_SelfStoreQuotaReviewStatus(in *SelfStoreQuotaReviewStatus, out *platform.SelfStoreQuotaReviewStatus, s conversion.Scope) error {
+	return autoConvert_v1alpha1_SelfStoreQuotaReviewStatus_To_platform_SelfStoreQuotaReviewStatus(in, out, s)
+}
+
+func autoConvert_platform_SelfStoreQuotaReviewStatus_To_v1alpha1_SelfStoreQuotaReviewStatus(in *platform.SelfStoreQuotaReviewStatus, out *SelfStoreQuotaReviewStatus, s conversion.Scope) error {
+	*out = *(*SelfStoreQuotaReviewStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_SelfStoreQuotaReviewStatus_To_v1alpha1_SelfStoreQuotaReviewStatus is an autogenerated conversion function.
+func Convert_platform_SelfStoreQuotaReviewStatus_To_v1alpha1_SelfStoreQuotaReviewStatus(in *platform.SelfStoreQuotaReviewStatus, out *SelfStoreQuotaReviewStatus, s conversion.Scope) error {
+	return autoConvert_platform_SelfStoreQuotaReviewStatus_To_v1alpha1_SelfStoreQuotaReviewStatus(in, out, s)
+}
+
 func autoConvert_v1alpha1_Store_To_platform_Store(in *Store, out *platform.Store, s conversion.Scope) error {
 	out.ObjectMeta = in.ObjectMeta
 	if err := Convert_v1alpha1_StoreSpec_To_platform_StoreSpec(&in.Spec, &out.Spec, s); err != nil {
@@ -609,6 +831,26 @@ func autoConvert_platform_Store_To_v1alpha1_Store(in *platform.Store, out *Store
 // Convert_platform_Store_To_v1alpha1_Store is an autogenerated conversion function.
 func Convert_platform_Store_To_v1alpha1_Store(in *platform.Store, out *Store, s conversion.Scope) error {
 	return autoConvert_platform_Store_To_v1alpha1_Store(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreCreateRate_To_platform_StoreCreateRate(in *StoreCreateRate, out *platform.StoreCreateRate, s conversion.Scope) error {
+	*out = *(*platform.StoreCreateRate)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StoreCreateRate_To_platform_StoreCreateRate is an autogenerated conversion function.
+func Convert_v1alpha1_StoreCreateRate_To_platform_StoreCreateRate(in *StoreCreateRate, out *platform.StoreCreateRate, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreCreateRate_To_platform_StoreCreateRate(in, out, s)
+}
+
+func autoConvert_platform_StoreCreateRate_To_v1alpha1_StoreCreateRate(in *platform.StoreCreateRate, out *StoreCreateRate, s conversion.Scope) error {
+	*out = *(*StoreCreateRate)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_StoreCreateRate_To_v1alpha1_StoreCreateRate is an autogenerated conversion function.
+func Convert_platform_StoreCreateRate_To_v1alpha1_StoreCreateRate(in *platform.StoreCreateRate, out *StoreCreateRate, s conversion.Scope) error {
+	return autoConvert_platform_StoreCreateRate_To_v1alpha1_StoreCreateRate(in, out, s)
 }
 
 func autoConvert_v1alpha1_StoreCredentials_To_platform_StoreCredentials(in *StoreCredentials, out *platform.StoreCredentials, s conversion.Scope) error {
@@ -726,6 +968,26 @@ func Convert_url_Values_To_v1alpha1_StoreHistoryOptions(in *url.Values, out *Sto
 	return autoConvert_url_Values_To_v1alpha1_StoreHistoryOptions(in, out, s)
 }
 
+func autoConvert_v1alpha1_StoreLimit_To_platform_StoreLimit(in *StoreLimit, out *platform.StoreLimit, s conversion.Scope) error {
+	*out = *(*platform.StoreLimit)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StoreLimit_To_platform_StoreLimit is an autogenerated conversion function.
+func Convert_v1alpha1_StoreLimit_To_platform_StoreLimit(in *StoreLimit, out *platform.StoreLimit, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreLimit_To_platform_StoreLimit(in, out, s)
+}
+
+func autoConvert_platform_StoreLimit_To_v1alpha1_StoreLimit(in *platform.StoreLimit, out *StoreLimit, s conversion.Scope) error {
+	*out = *(*StoreLimit)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_StoreLimit_To_v1alpha1_StoreLimit is an autogenerated conversion function.
+func Convert_platform_StoreLimit_To_v1alpha1_StoreLimit(in *platform.StoreLimit, out *StoreLimit, s conversion.Scope) error {
+	return autoConvert_platform_StoreLimit_To_v1alpha1_StoreLimit(in, out, s)
+}
+
 func autoConvert_v1alpha1_StoreList_To_platform_StoreList(in *StoreList, out *platform.StoreList, s conversion.Scope) error {
 	out.ListMeta = in.ListMeta
 	out.Items = *(*[]platform.Store)(unsafe.Pointer(&in.Items))
@@ -746,6 +1008,94 @@ func autoConvert_platform_StoreList_To_v1alpha1_StoreList(in *platform.StoreList
 // Convert_platform_StoreList_To_v1alpha1_StoreList is an autogenerated conversion function.
 func Convert_platform_StoreList_To_v1alpha1_StoreList(in *platform.StoreList, out *StoreList, s conversion.Scope) error {
 	return autoConvert_platform_StoreList_To_v1alpha1_StoreList(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreQuota_To_platform_StoreQuota(in *StoreQuota, out *platform.StoreQuota, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1alpha1_StoreQuotaSpec_To_platform_StoreQuotaSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1alpha1_StoreQuota_To_platform_StoreQuota is an autogenerated conversion function.
+func Convert_v1alpha1_StoreQuota_To_platform_StoreQuota(in *StoreQuota, out *platform.StoreQuota, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreQuota_To_platform_StoreQuota(in, out, s)
+}
+
+func autoConvert_platform_StoreQuota_To_v1alpha1_StoreQuota(in *platform.StoreQuota, out *StoreQuota, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_platform_StoreQuotaSpec_To_v1alpha1_StoreQuotaSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_platform_StoreQuota_To_v1alpha1_StoreQuota is an autogenerated conversion function.
+func Convert_platform_StoreQuota_To_v1alpha1_StoreQuota(in *platform.StoreQuota, out *StoreQuota, s conversion.Scope) error {
+	return autoConvert_platform_StoreQuota_To_v1alpha1_StoreQuota(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreQuotaHard_To_platform_StoreQuotaHard(in *StoreQuotaHard, out *platform.StoreQuotaHard, s conversion.Scope) error {
+	*out = *(*platform.StoreQuotaHard)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StoreQuotaHard_To_platform_StoreQuotaHard is an autogenerated conversion function.
+func Convert_v1alpha1_StoreQuotaHard_To_platform_StoreQuotaHard(in *StoreQuotaHard, out *platform.StoreQuotaHard, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreQuotaHard_To_platform_StoreQuotaHard(in, out, s)
+}
+
+func autoConvert_platform_StoreQuotaHard_To_v1alpha1_StoreQuotaHard(in *platform.StoreQuotaHard, out *StoreQuotaHard, s conversion.Scope) error {
+	*out = *(*StoreQuotaHard)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_StoreQuotaHard_To_v1alpha1_StoreQuotaHard is an autogenerated conversion function.
+func Convert_platform_StoreQuotaHard_To_v1alpha1_StoreQuotaHard(in *platform.StoreQuotaHard, out *StoreQuotaHard, s conversion.Scope) error {
+	return autoConvert_platform_StoreQuotaHard_To_v1alpha1_StoreQuotaHard(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreQuotaList_To_platform_StoreQuotaList(in *StoreQuotaList, out *platform.StoreQuotaList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]platform.StoreQuota)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1alpha1_StoreQuotaList_To_platform_StoreQuotaList is an autogenerated conversion function.
+func Convert_v1alpha1_StoreQuotaList_To_platform_StoreQuotaList(in *StoreQuotaList, out *platform.StoreQuotaList, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreQuotaList_To_platform_StoreQuotaList(in, out, s)
+}
+
+func autoConvert_platform_StoreQuotaList_To_v1alpha1_StoreQuotaList(in *platform.StoreQuotaList, out *StoreQuotaList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]StoreQuota)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_platform_StoreQuotaList_To_v1alpha1_StoreQuotaList is an autogenerated conversion function.
+func Convert_platform_StoreQuotaList_To_v1alpha1_StoreQuotaList(in *platform.StoreQuotaList, out *StoreQuotaList, s conversion.Scope) error {
+	return autoConvert_platform_StoreQuotaList_To_v1alpha1_StoreQuotaList(in, out, s)
+}
+
+func autoConvert_v1alpha1_StoreQuotaSpec_To_platform_StoreQuotaSpec(in *StoreQuotaSpec, out *platform.StoreQuotaSpec, s conversion.Scope) error {
+	*out = *(*platform.StoreQuotaSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StoreQuotaSpec_To_platform_StoreQuotaSpec is an autogenerated conversion function.
+func Convert_v1alpha1_StoreQuotaSpec_To_platform_StoreQuotaSpec(in *StoreQuotaSpec, out *platform.StoreQuotaSpec, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StoreQuotaSpec_To_platform_StoreQuotaSpec(in, out, s)
+}
+
+func autoConvert_platform_StoreQuotaSpec_To_v1alpha1_StoreQuotaSpec(in *platform.StoreQuotaSpec, out *StoreQuotaSpec, s conversion.Scope) error {
+	*out = *(*StoreQuotaSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_platform_StoreQuotaSpec_To_v1alpha1_StoreQuotaSpec is an autogenerated conversion function.
+func Convert_platform_StoreQuotaSpec_To_v1alpha1_StoreQuotaSpec(in *platform.StoreQuotaSpec, out *StoreQuotaSpec, s conversion.Scope) error {
+	return autoConvert_platform_StoreQuotaSpec_To_v1alpha1_StoreQuotaSpec(in, out, s)
 }
 
 func autoConvert_v1alpha1_StoreRelease_To_platform_StoreRelease(in *StoreRelease, out *platform.StoreRelease, s conversion.Scope) error {

@@ -28,6 +28,11 @@ func (in ContainerLimits) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CreateRate) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.CreateRate"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Credential) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.Credential"
 }
@@ -63,6 +68,11 @@ func (in FieldChange) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in QuotaSubject) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.QuotaSubject"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RandomValue) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.RandomValue"
 }
@@ -73,8 +83,28 @@ func (in ReleaseAction) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SelfStoreQuotaReview) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.SelfStoreQuotaReview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SelfStoreQuotaReviewSpec) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.SelfStoreQuotaReviewSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SelfStoreQuotaReviewStatus) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.SelfStoreQuotaReviewStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Store) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.Store"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreCreateRate) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreCreateRate"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -93,8 +123,33 @@ func (in StoreHistoryOptions) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreLimit) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreLimit"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in StoreList) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.StoreList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreQuota) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreQuota"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreQuotaHard) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreQuotaHard"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreQuotaList) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreQuotaList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreQuotaSpec) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreQuotaSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -42,6 +42,21 @@ func RegisterValidations(scheme *runtime.Scheme) error {
 				field.InternalError(nil, fmt.Errorf("no validation found for %T, subresource: %v", obj, op.Request.SubresourcePath())),
 			}
 		})
+	// type SelfStoreQuotaReview
+	scheme.AddValidationFunc(
+		(*SelfStoreQuotaReview)(nil),
+		func(ctx context.Context, op operation.Operation, obj, oldObj interface{}) field.ErrorList {
+			switch op.Request.SubresourcePath() {
+			case "/":
+				return Validate_SelfStoreQuotaReview(
+					ctx, op, nil, /* fldPath */
+					obj.(*SelfStoreQuotaReview),
+					safe.Cast[*SelfStoreQuotaReview](oldObj))
+			}
+			return field.ErrorList{
+				field.InternalError(nil, fmt.Errorf("no validation found for %T, subresource: %v", obj, op.Request.SubresourcePath())),
+			}
+		})
 	// type Store
 	scheme.AddValidationFunc(
 		(*Store)(nil),
@@ -52,6 +67,21 @@ func RegisterValidations(scheme *runtime.Scheme) error {
 					ctx, op, nil, /* fldPath */
 					obj.(*Store),
 					safe.Cast[*Store](oldObj))
+			}
+			return field.ErrorList{
+				field.InternalError(nil, fmt.Errorf("no validation found for %T, subresource: %v", obj, op.Request.SubresourcePath())),
+			}
+		})
+	// type StoreQuota
+	scheme.AddValidationFunc(
+		(*StoreQuota)(nil),
+		func(ctx context.Context, op operation.Operation, obj, oldObj interface{}) field.ErrorList {
+			switch op.Request.SubresourcePath() {
+			case "/":
+				return Validate_StoreQuota(
+					ctx, op, nil, /* fldPath */
+					obj.(*StoreQuota),
+					safe.Cast[*StoreQuota](oldObj))
 			}
 			return field.ErrorList{
 				field.InternalError(nil, fmt.Errorf("no validation found for %T, subresource: %v", obj, op.Request.SubresourcePath())),
@@ -434,6 +464,82 @@ func Validate_ContainerLimits(
 				return oldObj.Max
 			})
 		errs = append(errs, fn(fldPath.Child("max"), obj.Max, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_CreateRate validates an instance of CreateRate according
+// to declarative validation rules in the API schema.
+func Validate_CreateRate(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *CreateRate) (errs field.ErrorList) {
+
+	{ // field CreateRate.Count
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *int32,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.Minimum(ctx, op, fldPath, obj, oldObj, 1); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *CreateRate) *int32 {
+				return &oldObj.Count
+			})
+		errs = append(errs, fn(fldPath.Child("count"), &obj.Count, oldVal, oldObj != nil)...)
+	}
+
+	{ // field CreateRate.WindowSeconds
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *int32,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.Maximum(ctx, op, fldPath, obj, oldObj, 2592000); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			if e := validate.Minimum(ctx, op, fldPath, obj, oldObj, 1); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *CreateRate) *int32 {
+				return &oldObj.WindowSeconds
+			})
+		errs = append(errs, fn(fldPath.Child("windowSeconds"), &obj.WindowSeconds, oldVal, oldObj != nil)...)
 	}
 
 	return errs
@@ -1313,6 +1419,93 @@ func Validate_PowerState(
 	return errs
 }
 
+// Validate_QuotaSubject validates an instance of QuotaSubject according
+// to declarative validation rules in the API schema.
+func Validate_QuotaSubject(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *QuotaSubject) (errs field.ErrorList) {
+
+	{ // field QuotaSubject.Kind
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *QuotaSubjectKind,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_QuotaSubjectKind(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *QuotaSubject) *QuotaSubjectKind {
+				return &oldObj.Kind
+			})
+		errs = append(errs, fn(fldPath.Child("kind"), &obj.Kind, oldVal, oldObj != nil)...)
+	}
+
+	{ // field QuotaSubject.Name
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 1024); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *QuotaSubject) *string {
+				return &oldObj.Name
+			})
+		errs = append(errs, fn(fldPath.Child("name"), &obj.Name, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+var symbolsForQuotaSubjectKind = sets.New(QuotaSubjectGroup, QuotaSubjectNamespace, QuotaSubjectUser)
+
+// Validate_QuotaSubjectKind validates an instance of QuotaSubjectKind according
+// to declarative validation rules in the API schema.
+func Validate_QuotaSubjectKind(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *QuotaSubjectKind) (errs field.ErrorList) {
+
+	if e := validate.Enum(ctx, op, fldPath, obj, oldObj, symbolsForQuotaSubjectKind, nil); len(e) != 0 {
+		errs = append(errs, e...)
+	}
+
+	return errs
+}
+
 var symbolsForRandomFormat = sets.New(RandomAlphanumeric, RandomHex)
 
 // Validate_RandomFormat validates an instance of RandomFormat according
@@ -1435,6 +1628,171 @@ func Validate_RandomValue(
 	return errs
 }
 
+// Validate_SelfStoreQuotaReview validates an instance of SelfStoreQuotaReview according
+// to declarative validation rules in the API schema.
+func Validate_SelfStoreQuotaReview(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *SelfStoreQuotaReview) (errs field.ErrorList) {
+
+	// field SelfStoreQuotaReview.TypeMeta has no validation
+	// field SelfStoreQuotaReview.ObjectMeta has no validation
+
+	{ // field SelfStoreQuotaReview.Spec
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *SelfStoreQuotaReviewSpec,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_SelfStoreQuotaReviewSpec(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *SelfStoreQuotaReview) *SelfStoreQuotaReviewSpec {
+				return &oldObj.Spec
+			})
+		errs = append(errs, fn(fldPath.Child("spec"), &obj.Spec, oldVal, oldObj != nil)...)
+	}
+
+	{ // field SelfStoreQuotaReview.Status
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *SelfStoreQuotaReviewStatus,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_SelfStoreQuotaReviewStatus(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *SelfStoreQuotaReview) *SelfStoreQuotaReviewStatus {
+				return &oldObj.Status
+			})
+		errs = append(errs, fn(fldPath.Child("status"), &obj.Status, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_SelfStoreQuotaReviewSpec validates an instance of SelfStoreQuotaReviewSpec according
+// to declarative validation rules in the API schema.
+func Validate_SelfStoreQuotaReviewSpec(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *SelfStoreQuotaReviewSpec) (errs field.ErrorList) {
+
+	{ // field SelfStoreQuotaReviewSpec.Namespace
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 63); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *SelfStoreQuotaReviewSpec) *string {
+				return &oldObj.Namespace
+			})
+		errs = append(errs, fn(fldPath.Child("namespace"), &obj.Namespace, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_SelfStoreQuotaReviewStatus validates an instance of SelfStoreQuotaReviewStatus according
+// to declarative validation rules in the API schema.
+func Validate_SelfStoreQuotaReviewStatus(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *SelfStoreQuotaReviewStatus) (errs field.ErrorList) {
+
+	{ // field SelfStoreQuotaReviewStatus.Limits
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []StoreLimit,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// iterate the list and call the type's validation function
+			if e := validate.EachValSliceVal(ctx, op, fldPath, obj, oldObj, nil, nil, Validate_StoreLimit); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *SelfStoreQuotaReviewStatus) []StoreLimit {
+				return oldObj.Limits
+			})
+		errs = append(errs, fn(fldPath.Child("limits"), obj.Limits, oldVal, oldObj != nil)...)
+	}
+
+	{ // field SelfStoreQuotaReviewStatus.CreateRate
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *StoreCreateRate,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *SelfStoreQuotaReviewStatus) *StoreCreateRate {
+				return oldObj.CreateRate
+			})
+		errs = append(errs, fn(fldPath.Child("createRate"), obj.CreateRate, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
 var symbolsForStepState = sets.New(StepDone, StepFailed, StepPending, StepRunning)
 
 // Validate_StepState validates an instance of StepState according
@@ -1516,6 +1874,222 @@ func Validate_StoreField(
 
 	if e := validate.Enum(ctx, op, fldPath, obj, oldObj, symbolsForStoreField, nil); len(e) != 0 {
 		errs = append(errs, e...)
+	}
+
+	return errs
+}
+
+// Validate_StoreLimit validates an instance of StoreLimit according
+// to declarative validation rules in the API schema.
+func Validate_StoreLimit(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreLimit) (errs field.ErrorList) {
+
+	// field StoreLimit.Source has no validation
+	// field StoreLimit.Scope has no validation
+
+	{ // field StoreLimit.Hard
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *int32,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreLimit) *int32 {
+				return oldObj.Hard
+			})
+		errs = append(errs, fn(fldPath.Child("hard"), obj.Hard, oldVal, oldObj != nil)...)
+	}
+
+	// field StoreLimit.Used has no validation
+	return errs
+}
+
+// Validate_StoreQuota validates an instance of StoreQuota according
+// to declarative validation rules in the API schema.
+func Validate_StoreQuota(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreQuota) (errs field.ErrorList) {
+
+	// field StoreQuota.TypeMeta has no validation
+	// field StoreQuota.ObjectMeta has no validation
+
+	{ // field StoreQuota.Spec
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *StoreQuotaSpec,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_StoreQuotaSpec(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreQuota) *StoreQuotaSpec {
+				return &oldObj.Spec
+			})
+		errs = append(errs, fn(fldPath.Child("spec"), &obj.Spec, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_StoreQuotaHard validates an instance of StoreQuotaHard according
+// to declarative validation rules in the API schema.
+func Validate_StoreQuotaHard(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreQuotaHard) (errs field.ErrorList) {
+
+	{ // field StoreQuotaHard.Stores
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *int32,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.Minimum(ctx, op, fldPath, obj, oldObj, 0); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreQuotaHard) *int32 {
+				return oldObj.Stores
+			})
+		errs = append(errs, fn(fldPath.Child("stores"), obj.Stores, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_StoreQuotaSpec validates an instance of StoreQuotaSpec according
+// to declarative validation rules in the API schema.
+func Validate_StoreQuotaSpec(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreQuotaSpec) (errs field.ErrorList) {
+
+	{ // field StoreQuotaSpec.Subjects
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []QuotaSubject,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.MaxItems(ctx, op, fldPath, obj, oldObj, 256).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if e := validate.RequiredSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MinItems(ctx, op, fldPath, obj, oldObj, 1); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			// iterate the list and call the type's validation function
+			if e := validate.EachValSliceVal(ctx, op, fldPath, obj, oldObj, nil, nil, Validate_QuotaSubject); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreQuotaSpec) []QuotaSubject {
+				return oldObj.Subjects
+			})
+		errs = append(errs, fn(fldPath.Child("subjects"), obj.Subjects, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreQuotaSpec.Hard
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *StoreQuotaHard,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_StoreQuotaHard(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreQuotaSpec) *StoreQuotaHard {
+				return &oldObj.Hard
+			})
+		errs = append(errs, fn(fldPath.Child("hard"), &obj.Hard, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreQuotaSpec.CreateRate
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *CreateRate,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_CreateRate(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreQuotaSpec) *CreateRate {
+				return oldObj.CreateRate
+			})
+		errs = append(errs, fn(fldPath.Child("createRate"), obj.CreateRate, oldVal, oldObj != nil)...)
 	}
 
 	return errs

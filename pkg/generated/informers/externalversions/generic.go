@@ -43,6 +43,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Platform().V1alpha1().Engines().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("stores"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Platform().V1alpha1().Stores().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("storequotas"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Platform().V1alpha1().StoreQuotas().Informer()}, nil
 
 	}
 

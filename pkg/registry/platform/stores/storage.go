@@ -13,11 +13,14 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform"
 	"platform.dev/stores/pkg/registry/platform/table"
+	"platform.dev/stores/pkg/storage/claims"
 )
 
 // REST serves stores.
 type REST struct {
 	*genericregistry.Store
+	rules  *claims.Rules
+	ledger claims.Ledger
 }
 
 var (
@@ -42,8 +45,9 @@ var (
 )
 
 // NewREST returns the REST storage of stores and of stores/status. Stores
-// without a host answer under domain.
-func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter, domain string) (*REST, *StatusREST, error) {
+// without a host answer under domain. The storage that optionsGetter makes applies
+// rules to every write; ledger tells what it has on its books.
+func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter, domain string, rules *claims.Rules, ledger claims.Ledger) (*REST, *StatusREST, error) {
 	strategy := newStrategy(scheme, domain)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &platform.Store{} },
@@ -64,7 +68,7 @@ func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter, do
 	status := *store
 	status.UpdateStrategy = statusStrategy{strategy}
 	status.ResetFieldsStrategy = statusStrategy{strategy}
-	return &REST{store}, &StatusREST{&status}, nil
+	return &REST{store, rules, ledger}, &StatusREST{&status}, nil
 }
 
 // New returns an empty store to decode into.

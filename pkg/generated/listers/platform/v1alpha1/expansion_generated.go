@@ -15,3 +15,7 @@ type StoreListerExpansion interface{}
 // StoreNamespaceListerExpansion allows custom methods to be added to
 // StoreNamespaceLister.
 type StoreNamespaceListerExpansion interface{}
+
+// StoreQuotaListerExpansion allows custom methods to be added to
+// StoreQuotaLister.
+type StoreQuotaListerExpansion interface{}

@@ -14,6 +14,8 @@ type Interface interface {
 	Engines() TypedEngineInformer
 	// Stores returns a StoreInformer.
 	Stores() TypedStoreInformer
+	// StoreQuotas returns a StoreQuotaInformer.
+	StoreQuotas() TypedStoreQuotaInformer
 }
 
 type version struct {
@@ -35,4 +37,9 @@ func (v *version) Engines() TypedEngineInformer {
 // Stores returns a TypedStoreInformer.
 func (v *version) Stores() TypedStoreInformer {
 	return &storeInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
+}
+
+// StoreQuotas returns a TypedStoreQuotaInformer.
+func (v *version) StoreQuotas() TypedStoreQuotaInformer {
+	return &storeQuotaInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }

@@ -6,4 +6,8 @@ package v1alpha1
 
 type EngineExpansion interface{}
 
+type SelfStoreQuotaReviewExpansion interface{}
+
 type StoreExpansion interface{}
+
+type StoreQuotaExpansion interface{}

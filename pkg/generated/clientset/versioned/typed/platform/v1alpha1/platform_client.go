@@ -15,7 +15,9 @@ import (
 type PlatformV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	EnginesGetter
+	SelfStoreQuotaReviewsGetter
 	StoresGetter
+	StoreQuotasGetter
 }
 
 // PlatformV1alpha1Client is used to interact with features provided by the platform.dev group.
@@ -27,8 +29,16 @@ func (c *PlatformV1alpha1Client) Engines() EngineInterface {
 	return newEngines(c)
 }
 
+func (c *PlatformV1alpha1Client) SelfStoreQuotaReviews() SelfStoreQuotaReviewInterface {
+	return newSelfStoreQuotaReviews(c)
+}
+
 func (c *PlatformV1alpha1Client) Stores(namespace string) StoreInterface {
 	return newStores(c, namespace)
+}
+
+func (c *PlatformV1alpha1Client) StoreQuotas() StoreQuotaInterface {
+	return newStoreQuotas(c)
 }
 
 // NewForConfig creates a new PlatformV1alpha1Client for the given config.

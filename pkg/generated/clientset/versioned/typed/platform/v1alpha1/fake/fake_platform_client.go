@@ -18,8 +18,16 @@ func (c *FakePlatformV1alpha1) Engines() v1alpha1.EngineInterface {
 	return newFakeEngines(c)
 }
 
+func (c *FakePlatformV1alpha1) SelfStoreQuotaReviews() v1alpha1.SelfStoreQuotaReviewInterface {
+	return newFakeSelfStoreQuotaReviews(c)
+}
+
 func (c *FakePlatformV1alpha1) Stores(namespace string) v1alpha1.StoreInterface {
 	return newFakeStores(c, namespace)
+}
+
+func (c *FakePlatformV1alpha1) StoreQuotas() v1alpha1.StoreQuotaInterface {
+	return newFakeStoreQuotas(c)
 }
 
 // RESTClient returns a RESTClient that is used to communicate
