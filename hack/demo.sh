@@ -18,7 +18,7 @@ if [[ $cluster == local ]]; then
   phase "Start Kubernetes" "$bin/localcluster" start
   phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,medusa,postgres,woocommerce,mariadb}.tar
 else
-  phase "Build Helm" go build -o "$bin/" helm.sh/helm/v3/cmd/helm
+  phase "Build Helm and the plugin" go build -o "$bin/" helm.sh/helm/v3/cmd/helm ./cmd/kubectl-store
 fi
 phase "Install the platform" install
 
@@ -44,13 +44,12 @@ else
   order "$store" http://127.0.0.1:18080
 fi
 
-ns=$(kubectl get store "$store" -o jsonpath='{.status.namespace}')
 cat <<END
 
 The shop is open.
   shop      $(kubectl get store "$store" -o jsonpath='{.status.url}')
   admin     $(kubectl get store "$store" -o jsonpath='{.status.adminURL}')
-  login     kubectl -n $ns get secret store-credentials -o go-template='{{index .data "admin-email" | base64decode}} {{index .data "admin-password" | base64decode}}{{"\n"}}'
+  login     $bin/kubectl-store credentials $store
 END
 [[ $cluster != local ]] || cat <<END
   kubectl   export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH
