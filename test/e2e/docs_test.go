@@ -20,12 +20,14 @@ type shellBlock struct {
 }
 
 var (
-	fence = regexp.MustCompile("^```([a-z]*)$")
+	fence = regexp.MustCompile("^ *```([a-z]*)$")
 	// notRun stands on the line before a block that cannot run here, with why.
-	notRun = regexp.MustCompile(`^<!-- not run: (\S.*) -->$`)
+	notRun = regexp.MustCompile(`^ *<!-- not run: (\S.*) -->$`)
 	// shells are names that others use for shell blocks. Here they are all sh, so
 	// that none is left out by its name.
 	shells = regexp.MustCompile(`^(bash|shell|zsh|console)$`)
+	// commands begin the lines of shell blocks that are not called sh.
+	commands = regexp.MustCompile(`^ *(\$ )?(curl|docker|git|go|helm|kubectl|make|sudo) `)
 )
 
 // runElsewhere is true for what sets everything up or takes it down: hack/e2e.sh,
@@ -81,24 +83,26 @@ func shellBlocks(text string) ([]shellBlock, error) {
 		reason string   // of the mark in the line before
 		inside []string // the block's lines so far
 		opened int      // the line of the block's fence, 0 outside of blocks
-		shell  bool
+		kind   string   // the word behind that fence
 	)
 	for number, line := range strings.Split(text, "\n") {
 		number++
 		opening := fence.FindStringSubmatch(line)
 		switch {
-		case opened > 0 && line == "```":
-			if shell {
+		case opened > 0 && strings.TrimSpace(line) == "```":
+			if kind == "sh" {
 				blocks = append(blocks, shellBlock{opened, strings.TrimSpace(strings.Join(inside, "\n")), reason})
 			}
 			opened, inside, reason = 0, nil, ""
+		case opened > 0 && kind == "" && commands.MatchString(line):
+			return nil, fmt.Errorf("line %d: a block of commands must be called sh", number)
 		case opened > 0:
 			inside = append(inside, line)
 		case opening != nil && shells.MatchString(opening[1]):
 			return nil, fmt.Errorf("line %d: write ```sh, not %s", number, line)
 		case opening != nil:
-			opened, shell = number, opening[1] == "sh"
-			if reason != "" && !shell {
+			opened, kind = number, opening[1]
+			if reason != "" && kind != "sh" {
 				return nil, fmt.Errorf("line %d: only a block of sh can be marked as not run", number)
 			}
 		case reason != "":
@@ -127,6 +131,8 @@ func TestShellBlocks(t *testing.T) {
 		"one that does not":      {text: "<!-- not run: needs DNS -->\n```sh\nls\n```\n", want: []shellBlock{{2, "ls", "needs DNS"}}},
 		"a mark is for one only": {text: "<!-- not run: x -->\n```sh\na\n```\n```sh\nb\n```\n", want: []shellBlock{{2, "a", "x"}, {5, "b", ""}}},
 		"no shell":               {text: "```yaml\na: b\n```\n```\nls\n```\n"},
+		"a block in a list":      {text: "- A\n  ```sh\n  ls\n  ```\n", want: []shellBlock{{2, "ls", ""}}},
+		"shell without a name":   {text: "```\nkubectl get pods\n```\n", refused: "line 2"},
 		"shell by another name":  {text: "```bash\nls\n```\n", refused: "line 1"},
 		"a mark without why":     {text: "<!-- not run: -->\n```sh\nls\n```\n", refused: "REASON"},
 		"a mark without a block": {text: "<!-- not run: x -->\nText\n", refused: "no block"},
