@@ -52,7 +52,8 @@ func TestKubectlStore(t *testing.T) {
 	if err := os.WriteFile(values, []byte("theme: dark\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	create := []string{"store", "create", "flowers", "--engine=" + engine.Name, "--display-name=Flowers & more", "--values-file=" + values}
+	host := hostOf("flowers", engine)
+	create := []string{"store", "create", "flowers", "--engine=" + engine.Name, "--host=" + host, "--display-name=Flowers & more", "--values-file=" + values}
 
 	wantOutput(t, "create --dry-run=server", "store.platform.dev/flowers created (server dry run)\n", k.run("", append(create, "--dry-run=server")...))
 	k.refuse("", []string{"get", "store", "flowers"}, "NotFound")
@@ -64,6 +65,7 @@ metadata:
 spec:
   displayName: Flowers & more
   engine: `+engine.Name+`
+  host: `+host+`
   values:
     theme: dark
 status: {}
@@ -109,10 +111,10 @@ FIRST TIME admin create `+"\n", settled(k.run("", "store", "history", "flowers")
 func TestKubectlStoreWaits(t *testing.T) {
 	t.Parallel()
 	k, engine := newPlugin(t), newEngine(t)
-	k.refuse("", []string{"store", "create", "slow", "--engine=" + engine.Name, "--wait", "--timeout=500ms"}, "Pending: Waiting for the provisioner", `error: store "slow" is not ready after 500ms: Pending`)
+	k.refuse("", []string{"store", "create", "slow", "--engine=" + engine.Name, "--host=" + hostOf("slow", engine), "--wait", "--timeout=500ms"}, "Pending: Waiting for the provisioner", `error: store "slow" is not ready after 500ms: Pending`)
 
 	done := make(chan result)
-	go func() { done <- k.try("", "store", "create", "flowers", "--engine="+engine.Name, "--wait") }()
+	go func() { done <- k.try("", "store", "create", "flowers", "--engine="+engine.Name, "--host="+hostOf("flowers", engine), "--wait") }()
 	client := platformClient(t, env.Admin()).Stores(k.namespace)
 	var store *v1alpha1.Store
 	eventually(t, "the store", func(ctx context.Context) (_ bool, err error) {
@@ -128,7 +130,7 @@ func TestKubectlStoreWaits(t *testing.T) {
 func TestKubectlStoreRefuses(t *testing.T) {
 	t.Parallel()
 	k, engine := newPlugin(t), newEngine(t)
-	k.run("", "store", "create", "flowers", "--engine="+engine.Name)
+	k.run("", "store", "create", "flowers", "--engine="+engine.Name, "--host="+hostOf("flowers", engine))
 	for name, test := range map[string]struct {
 		args  []string
 		parts []string

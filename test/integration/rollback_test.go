@@ -103,6 +103,14 @@ func TestRollbackIsValidated(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := create(t, namespace, newStore("bread", newEngine(t)))
+	moved := create(t, namespace, newStore("moved", engine))
+	edit(t, env.Admin(), moved, func(s *v1alpha1.Store) { s.Spec.Host = "gone." + moved.Spec.Host })
+	taker := newStore("taker", engine)
+	taker.Spec.Host = moved.Spec.Host
+	create(t, namespace, taker)
+	if _, err := rollBack(t, env.Admin(), moved, moved.ResourceVersion, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("to a host that another store has since taken: %v, want Invalid", err)
+	}
 	for name, test := range map[string]struct {
 		revision string
 		is       func(error) bool

@@ -103,8 +103,13 @@ func createEngine(t testing.TB, client typed.PlatformV1alpha1Interface) *v1alpha
 func newStore(name string, engine *v1alpha1.Engine) *v1alpha1.Store {
 	return &v1alpha1.Store{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       v1alpha1.StoreSpec{Engine: engine.Name, Host: name + "." + engine.Name + ".example.com"},
+		Spec:       v1alpha1.StoreSpec{Engine: engine.Name, Host: hostOf(name, engine)},
 	}
+}
+
+// hostOf is a host that no other test's store has.
+func hostOf(name string, engine *v1alpha1.Engine) string {
+	return name + "." + engine.Name + ".example.com"
 }
 
 // create creates a store as an administrator.
