@@ -1,5 +1,5 @@
 import { request } from './client';
-import type { Engine, KubeList, KubeObject, NewStore, QuotaReview, Store, StoreCredentials, StoreHistory } from './types';
+import type { Engine, KubeList, KubeObject, NewStore, QuotaReview, Store, StoreCredentials, StoreHistory, StoreRevision } from './types';
 
 const group = '/k8s/apis/platform.dev/v1alpha1';
 export const apiVersion = 'platform.dev/v1alpha1';
@@ -43,8 +43,19 @@ export const deleteStore = (store: Store) =>
 export const getCredentials = (namespace: string, name: string, signal: AbortSignal) =>
   request<StoreCredentials>(storePath(namespace, name, 'credentials'), { signal });
 
-export const getHistory = (namespace: string, name: string, next?: string, signal?: AbortSignal) =>
-  request<StoreHistory>(storePath(namespace, name, 'history'), { query: { limit: 20, continue: next }, ...(signal && { signal }) });
+/** Whether somebody wanted this change, and not only the provisioner told how the shop is. */
+const wanted = ({ verb, changes = [] }: StoreRevision) => verb === 'create' || changes.some(({ path }) => !path.startsWith('status'));
+
+/** The next revisions, a screenful at least or all there are, without those of the status alone. */
+export async function getHistory(namespace: string, name: string, next: string | undefined, signal: AbortSignal) {
+  const items: StoreRevision[] = [];
+  do {
+    const page: StoreHistory = await request(storePath(namespace, name, 'history'), { query: { limit: 100, continue: next }, signal });
+    items.push(...(page.items ?? []).filter(wanted));
+    next = page.metadata?.continue;
+  } while (next && items.length < 10);
+  return { items, next };
+}
 
 export const rollbackStore = (namespace: string, name: string, resourceVersion: string) =>
   request<Store>(storePath(namespace, name, 'rollback'), {

@@ -1,3 +1,4 @@
+import type { QueryClient } from '@tanstack/react-query';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -36,8 +37,7 @@ function Header({ session }: { session: Session | undefined }) {
   const client = useQueryClient();
   const leave = async () => {
     await signOut().catch(() => undefined);
-    client.clear();
-    client.setQueryData(['session'], null);
+    forget(client);
   };
   return (
     <header className="top">
@@ -51,6 +51,12 @@ function Header({ session }: { session: Session | undefined }) {
   );
 }
 
+/** Opens the door, and leaves nothing of the user behind it. */
+function forget(client: QueryClient): void {
+  client.setQueryData(['session'], null);
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'session' && queryKey[0] !== 'config' });
+}
+
 const shortName = (name: string) => name.replace(/^system:serviceaccount:/, '');
 
 const soon = 5 * 60_000;
@@ -62,13 +68,9 @@ function SessionNotice({ session }: { session: Session }) {
   const ended = useQuery({ queryKey: ['session-ended'], queryFn: () => false, initialData: false, staleTime: Infinity, enabled: false }).data;
   const config = useConfig();
   const left = session.expiresAt ? Date.parse(session.expiresAt) - now : Infinity;
-  const again = () => {
-    client.clear();
-    client.setQueryData(['session'], null);
-  };
   if (ended || left <= 0) {
     return (
-      <Notice tone="warn" title="Your session has ended" action={<Button kind="primary" onClick={again}>Sign in again</Button>}>
+      <Notice tone="warn" title="Your session has ended" action={<Button kind="primary" onClick={() => { forget(client); }}>Sign in again</Button>}>
         What you see is from before, and nothing can be changed.
       </Notice>
     );

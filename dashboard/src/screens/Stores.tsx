@@ -189,10 +189,10 @@ function Row({ store, withNamespace }: { store: Store; withNamespace: boolean })
       </span>
       <span role="cell" className="cell-engine">
         {store.spec.engine} <span className="sub inline">{store.spec.version}</span>
-        <span className="sub">{store.spec.plan}</span>
+        <span className="sub"><span className="dot-before">plan </span>{store.spec.plan}</span>
       </span>
       <span role="cell" className="cell-url">
-        {store.status?.url ? <a href={store.status.url} target="_blank" rel="noreferrer">{new URL(store.status.url).host}<Icon name="open" /><span className="offscreen"> (opens in a new tab)</span></a> : <span className="sub">{store.spec.host}</span>}
+        {store.status?.url ? <a href={store.status.url} target="_blank" rel="noreferrer">{new URL(store.status.url).host}&nbsp;<Icon name="open" /><span className="offscreen"> (opens in a new tab)</span></a> : <span className="sub">{store.spec.host}</span>}
       </span>
       <span role="cell" className="cell-owner clip" title={store.spec.owner}>{store.spec.owner?.replace(/^system:serviceaccount:/, '')}</span>
       <span role="cell" className="cell-age"><Age time={store.metadata.creationTimestamp} /></span>

@@ -82,7 +82,7 @@ function Wizard({ engines, namespace, first }: { engines: Engine[]; namespace: s
     },
     onError: (error, dryRun) => {
       moved.current = true;
-      const all = error instanceof ApiError ? faultsOf(error) : new Map([['', [messageOf(error)]]]);
+      const all = error instanceof ApiError ? faultsOf(error, draft) : new Map([['', [messageOf(error)]]]);
       // While the form is being filled in, only what has been asked so far counts.
       const reached = [...all].filter(([field]) => !dryRun || field === '' || stages.indexOf(stageOf(field)) <= index);
       const next = stages[index + 1];

@@ -35,11 +35,17 @@ test.each([
 });
 
 describe('faultsOf', () => {
-  const fault = (code: number, reason: string, causes?: { field: string; message: string }[]) =>
-    faultsOf(ApiError.fromStatus({ kind: 'Status', code, reason, message: 'all of it', ...(causes && { details: { causes } }) }));
+  const fault = (code: number, reason: string, causes?: { field: string; message: string }[], form = draft) =>
+    faultsOf(ApiError.fromStatus({ kind: 'Status', code, reason, message: 'all of it', ...(causes && { details: { causes } }) }), form);
 
   test('puts causes on their fields', () => {
     expect([...fault(422, 'Invalid', [{ field: 'spec.host', message: 'taken' }])]).toEqual([['spec.host', ['taken']]]);
+  });
+  test('leaves out what only follows from a bad name', () => {
+    const causes = ['metadata.name', 'spec.host', 'spec.adminEmail'].map((field) => ({ field, message: 'bad' }));
+    expect([...fault(422, 'Invalid', causes).keys()]).toEqual(['metadata.name']);
+    expect([...fault(422, 'Invalid', causes, { ...draft, host: 'x_y' }).keys()]).toEqual(['metadata.name', 'spec.host']);
+    expect([...fault(422, 'Invalid', causes.slice(1)).keys()]).toEqual(['spec.host', 'spec.adminEmail']);
   });
   test('puts a taken name on the name', () => {
     expect([...fault(409, 'AlreadyExists').keys()]).toEqual(['metadata.name']);

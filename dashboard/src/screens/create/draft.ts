@@ -36,9 +36,14 @@ const homes: [Stage, RegExp][] = [
 export const stageOf = (field: string): Stage => homes.find(([, pattern]) => pattern.test(field))?.[0] ?? 'review';
 
 /** What the server has against a draft, by field of the API; "" is for the whole. */
-export function faultsOf(error: ApiError): Map<string, string[]> {
+export function faultsOf(error: ApiError, draft: Draft): Map<string, string[]> {
   if (error.code === 422) {
     const fields = error.fields();
+    // What the server made of a bad name is as bad, and nothing that the user can mend.
+    if (fields.has('metadata.name')) {
+      if (!draft.host) fields.delete('spec.host');
+      if (!draft.adminEmail) fields.delete('spec.adminEmail');
+    }
     return fields.size > 0 ? fields : new Map([['', [error.message]]]);
   }
   if (error.code === 409 && error.reason === 'AlreadyExists') {

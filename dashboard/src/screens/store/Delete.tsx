@@ -52,7 +52,7 @@ export function Delete({ store, onClose }: { store: Store; onClose: () => void }
         {remove.isError && <Notice tone="bad" title="The server refuses it">{messageOf(remove.error)}</Notice>}
         <Kubectl line={kubectl(namespace, 'delete', 'store', name)} />
         <DialogActions onCancel={onClose}>
-          <Button type="submit" kind="danger" icon="trash" busy={remove.isPending} aria-disabled={typed !== name}>Delete store</Button>
+          <Button type="submit" kind="danger" icon="trash" busy={remove.isPending}>Delete store</Button>
         </DialogActions>
       </form>
     </Dialog>

@@ -21,10 +21,10 @@ export function History({ store }: { store: Store }) {
     queryKey: ['history', uid, generation],
     queryFn: ({ pageParam, signal }) => getHistory(namespace, name, pageParam || undefined, signal),
     initialPageParam: '',
-    getNextPageParam: (page) => page.metadata?.continue,
+    getNextPageParam: (page) => page.next,
     placeholderData: (old) => old,
   });
-  const revisions = history.data?.pages.flatMap((page) => page.items ?? []) ?? [];
+  const revisions = history.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <section className="card" aria-labelledby="history">
       <h2 id="history">History</h2>
@@ -40,7 +40,7 @@ export function History({ store }: { store: Store }) {
               <b>{revision.verb}</b> by <span className="who-did">{revision.user || 'the system'}</span>
               <span className="sub inline"> · <time dateTime={revision.time}>{fullTime(revision.time)}</time> (<Age time={revision.time} />)</span>
             </div>
-            <Changes revision={revision} />
+            {revision.verb !== 'create' && <Changes revision={revision} />}
             {mayRollBack && revision.resourceVersion !== store.metadata.resourceVersion && revision.generation !== generation && !store.metadata.deletionTimestamp && (
               <Button kind="quiet" icon="undo" onClick={() => { setTarget(revision); }}>Roll back to this<span className="offscreen"> ({fullTime(revision.time)})</span></Button>
             )}
@@ -82,7 +82,7 @@ function Rollback({ store, revision, onClose }: { store: Store; revision: StoreR
   });
   return (
     <Dialog open alert onClose={onClose} title={`Roll back ${name}?`} description={<p>Its settings become those of {fullTime(revision.time)} again. Orders, products and passwords stay as they are. This is a change of its own: it can be undone the same way.</p>}>
-      <Kubectl line={kubectl(namespace, 'store', 'rollback', name, `--to=${revision.resourceVersion}`)} />
+      <Kubectl line={kubectl(namespace, 'store', 'rollback', name, `--to-revision=${revision.resourceVersion}`)} />
       {rollback.isError && <Notice tone="bad" title="The server refuses it">{messageOf(rollback.error)}</Notice>}
       <DialogActions onCancel={onClose}><Button kind="primary" busy={rollback.isPending} onClick={() => { rollback.mutate(); }}>Roll back</Button></DialogActions>
     </Dialog>
