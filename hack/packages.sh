@@ -16,4 +16,15 @@ if ! dpkg-query -W -f='${db:Status-Status}' postgresql-15 2>/dev/null | grep -qx
   [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   apt-get install -y -qq --no-install-recommends postgresql-15
 fi
+
+# Any Chromium will do for the dashboard's browser tests; the shell is the smallest.
+if ! command -v chromium >/dev/null && ! command -v chromium-headless-shell >/dev/null; then
+  if ((EUID)); then
+    echo "Chromium is missing. As root, run: apt-get install --no-install-recommends chromium-headless-shell" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends chromium-headless-shell
+fi
 hack/localcluster/packages.sh

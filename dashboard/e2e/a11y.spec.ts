@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Page } from '@playwright/test';
+import { apply, expect, keeper, namespace, picture, signIn, suspended, test, visitor } from './support';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+interface Axe {
+  run: (context: Document, options: object) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }>;
+}
+
+// The policy forbids injected scripts. Only these tests go past it, for axe alone:
+// all others hold the pages to it.
+test.use({ bypassCSP: true });
+
+test.beforeAll(() => {
+  apply(suspended('mugs', { displayName: 'Mugs' }));
+  apply(suspended('rugs', { displayName: 'Rugs' }));
+});
+
+async function check(page: Page, screen: string) {
+  await test.step(screen, async () => {
+    await page.evaluate(axe);
+    const violations = await page.evaluate(async () => {
+      const { violations } = await (window as unknown as { axe: Axe }).axe.run(document, {
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
+      });
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary ?? ''}`).join('\n')}`);
+    });
+    expect(violations).toEqual([]);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(width, 'no sideways scrolling').toBeLessThanOrEqual(0);
+  });
+}
+
+const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
+
+async function everyScreen(page: Page, pictured?: string) {
+  await page.goto('/');
+  await expect(button(page, 'Sign in')).toBeVisible();
+  await check(page, 'sign-in');
+  if (pictured) await picture(page, `sign-in-${pictured}`);
+  await button(page, 'Sign in').click();
+  await page.getByLabel('Bearer token').fill('wrong');
+  await button(page, 'Sign in').click();
+  await expect(page.getByText(/does not accept/)).toBeVisible();
+  await check(page, 'sign-in refused');
+
+  await signIn(page, keeper());
+  await expect(page.getByRole('link', { name: 'Mugs' })).toBeVisible();
+  await check(page, 'list');
+  await page.getByLabel('Filter stores').fill('nothing like it');
+  await expect(page.getByText(/No store matches/)).toBeVisible();
+  await check(page, 'list without a match');
+  await page.goto('/?namespace=kube-system');
+  await expect(page.getByText(/You may not see/)).toBeVisible();
+  await check(page, 'list forbidden');
+
+  await page.goto(`/create?namespace=${namespace}`);
+  await expect(page.getByRole('radio').first()).toBeVisible();
+  await check(page, 'create: engine');
+  await button(page, 'Continue').click();
+  await page.getByLabel('Name', { exact: true }).fill('Bad Name');
+  await button(page, 'Continue').click();
+  await expect(page.locator('.field.invalid')).toBeVisible();
+  await check(page, 'create: details refused');
+  await page.getByLabel('Name', { exact: true }).fill('fine-name');
+  await button(page, 'Continue').click();
+  await expect(page.getByRole('heading', { name: 'Plan' })).toBeVisible();
+  await check(page, 'create: plan');
+  await button(page, 'Continue').click();
+  await expect(button(page, 'Create store')).toBeVisible();
+  await check(page, 'create: review');
+
+  for (const tab of ['overview', 'events', 'history', 'yaml']) {
+    await page.goto(`/stores/${namespace}/mugs?tab=${tab}`);
+    await expect(page.getByRole('heading', { name: 'Mugs' })).toBeVisible();
+    await expect(page.locator('.skeleton')).toHaveCount(0);
+    await check(page, `store: ${tab}`);
+  }
+  for (const name of ['Admin login', 'Edit', 'Delete']) {
+    await button(page, name).click();
+    await expect(page.locator('.dialog')).toBeVisible();
+    await check(page, `store: ${name}`);
+    await page.keyboard.press('Escape');
+    await expect(page.locator('.dialog')).toHaveCount(0);
+  }
+  await page.goto(`/stores/${namespace}/nobody`);
+  await expect(page.getByText('There is no store nobody')).toBeVisible();
+  await check(page, 'no such store');
+  await page.goto('/nowhere');
+  await expect(page.getByText('There is nothing here')).toBeVisible();
+  await check(page, 'not found');
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test.describe(colorScheme, () => {
+    test.use({ colorScheme });
+
+    test(`every screen is within WCAG 2.2 AA, ${colorScheme}`, async ({ page }) => {
+      test.setTimeout(180_000);
+      await everyScreen(page, colorScheme);
+    });
+
+    test(`every screen fits a width of 320 pixels, ${colorScheme}`, async ({ page }) => {
+      test.setTimeout(180_000);
+      await page.setViewportSize({ width: 320, height: 640 });
+      await everyScreen(page);
+    });
+
+    test(`a reader's screens are within WCAG 2.2 AA, ${colorScheme}`, async ({ page }) => {
+      await signIn(page, visitor(), `/stores/${namespace}/mugs`);
+      await expect(page.getByText(/does not let you/)).toBeVisible();
+      await check(page, 'store of a reader');
+    });
+  });
+}
