@@ -11,7 +11,7 @@ source hack/lib.sh
 machine() (
   set +o errexit +o pipefail # what is not there is not left behind
   echo "# processes"
-  cat /proc/[0-9]*/comm | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$)' | sort
+  cat /proc/[0-9]*/comm | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$|traefik)' | sort
   echo "# mounts"
   awk '{print $2}' /proc/mounts | sort
   echo "# network"
