@@ -50,6 +50,7 @@ stores: {route: {type: gateway}}`},
 stores: {route: {type: gateway, gateway: {name: shared, namespace: gateways, sectionName: https}}}`},
 	"a wildcard certificate": {"values-prod.yaml", `stores: {route: {tls: {wildcard: true}}}`},
 	"external-dns":           {"values-prod.yaml", `stores: {route: {externalDNS: {target: lb.example.com}}}`},
+	"reserved hosts":         {"values-prod.yaml", `stores: {reservedHosts: [www.example.com]}`},
 	"no routes":              {"values-prod.yaml", `stores: {route: {type: none}}`},
 	"certificate of one's own": {"values-prod.yaml", `
 certificate: {mode: existing, existingSecret: mine, caBundle: Y2E=}`},

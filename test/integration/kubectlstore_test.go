@@ -114,7 +114,9 @@ func TestKubectlStoreWaits(t *testing.T) {
 	k.refuse("", []string{"store", "create", "slow", "--engine=" + engine.Name, "--host=" + hostOf("slow", engine), "--wait", "--timeout=500ms"}, "Pending: Waiting for the provisioner", `error: store "slow" is not ready after 500ms: Pending`)
 
 	done := make(chan result)
-	go func() { done <- k.try("", "store", "create", "flowers", "--engine="+engine.Name, "--host="+hostOf("flowers", engine), "--wait") }()
+	go func() {
+		done <- k.try("", "store", "create", "flowers", "--engine="+engine.Name, "--host="+hostOf("flowers", engine), "--wait")
+	}()
 	client := platformClient(t, env.Admin()).Stores(k.namespace)
 	var store *v1alpha1.Store
 	eventually(t, "the store", func(ctx context.Context) (_ bool, err error) {

@@ -95,6 +95,12 @@ replicas: {{ .replicas }}
 {{- end -}}
 {{- end }}
 
+{{/* platform.reservedHosts are the hosts that no store may take, as a JSON list. */}}
+{{- define "platform.reservedHosts" -}}
+{{- $dashboard := dig "dashboard" "host" "" .Values.AsMap -}}
+{{ toJson (compact (append .Values.stores.reservedHosts $dashboard) | uniq) }}
+{{- end }}
+
 {{/* platform.routeAnnotations are those of every store's route. */}}
 {{- define "platform.routeAnnotations" -}}
 {{- $annotations := dict -}}
