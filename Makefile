@@ -35,7 +35,7 @@ packages:
 
 .PHONY: unit
 unit: packages ## Test the packages, the storage against a real PostgreSQL
-	go test ./... ./hack/localcluster/...
+	go test ./... ./test/rules/... ./hack/localcluster/...
 
 .PHONY: integration
 integration: packages build ## Test the API server behind a real kube-apiserver
