@@ -16,6 +16,7 @@ import (
 	"k8s.io/component-base/cli/globalflag"
 	basecompatibility "k8s.io/component-base/compatibility"
 	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/component-base/term"
 	"k8s.io/component-base/version/verflag"
 
@@ -85,6 +86,7 @@ func run(ctx context.Context, o *Options) error {
 		return err
 	}
 	defer database.Close()
+	legacyregistry.CustomMustRegister(database.Collector())
 	cluster, err := kubernetes.NewForConfig(config.ClientConfig)
 	if err != nil {
 		return fmt.Errorf("making a client of the cluster: %w", err)

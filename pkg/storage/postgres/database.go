@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +29,7 @@ type Database struct {
 	background context.Context // ends with Close
 	stop       context.CancelFunc
 	running    sync.WaitGroup
+	watchers   atomic.Int64
 	closing    sync.Once
 }
 

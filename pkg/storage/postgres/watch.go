@@ -50,6 +50,7 @@ type watcher struct {
 
 // Watch implements storage.Interface.
 func (s *Storage) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	defer observe("watch", time.Now())
 	key, err := s.key(key, opts.Recursive)
 	if err != nil {
 		return nil, err
@@ -86,6 +87,7 @@ func (s *Storage) Watch(ctx context.Context, key string, opts storage.ListOption
 	hub := s.db.hub.after(w.cursor)
 	w.breaks, w.reported = hub.breaks, hub.asked
 	w.ctx, w.cancel = context.WithCancel(ctx)
+	s.db.watchers.Add(1)
 	go w.run()
 	utilflowcontrol.WatchInitialized(ctx)
 	return w, nil
@@ -100,6 +102,7 @@ func (w *watcher) ResultChan() <-chan watch.Event { return w.events }
 // run delivers until the client stops or something fails, which is the last event.
 func (w *watcher) run() {
 	defer close(w.events)
+	defer w.storage.db.watchers.Add(-1)
 	defer w.cancel()
 	if err := w.deliver(); err != nil && w.ctx.Err() == nil {
 		_ = w.send(watch.Event{Type: watch.Error, Object: watchStatus(err)}) // or the client is gone
