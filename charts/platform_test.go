@@ -12,6 +12,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -223,6 +224,44 @@ func allows(rules []rbacv1.PolicyRule, group, resource, verb string) bool {
 	return slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool {
 		return slices.Contains(rule.APIGroups, group) && slices.Contains(rule.Resources, resource) && slices.Contains(rule.Verbs, verb)
 	})
+}
+
+// Everybody may ask for their own quota; nobody but a cluster administrator, whose
+// role names everything, may touch or see the quotas themselves.
+func TestQuotasAreTheAdministrators(t *testing.T) {
+	t.Parallel()
+	objects := mustRenderPlatform(t, "values-prod.yaml")
+	review := find[*rbacv1.ClusterRole](t, objects, "platform-quota-review")
+	binding := find[*rbacv1.ClusterRoleBinding](t, objects, "platform-quota-review")
+	if !allows(review.Rules, "platform.dev", "selfstorequotareviews", "create") || binding.Subjects[0].Name != "system:authenticated" {
+		t.Errorf("the role %v is bound to %v", review.Rules, binding.Subjects)
+	}
+	for _, o := range objects {
+		if role, ok := o.(*rbacv1.ClusterRole); ok {
+			for _, rule := range role.Rules {
+				if slices.Contains(rule.Resources, "storequotas") || slices.Contains(rule.APIGroups, "platform.dev") && slices.Contains(rule.Resources, "*") {
+					t.Errorf("role %s gives %v", role.Name, rule)
+				}
+			}
+		}
+	}
+}
+
+func TestQuotaDefaultsBecomeFlags(t *testing.T) {
+	t.Parallel()
+	objects, err := renderPlatform(t, "values-prod.yaml", "stores: {quota: {storesPerOwner: 3, createCount: 4, createWindow: 1h}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := find[*appsv1.Deployment](t, objects, "platform-apiserver").Spec.Template.Spec.Containers[0].Args
+	for _, want := range []string{"--default-stores-per-owner=3", "--default-create-rate=4", "--default-create-window=1h"} {
+		if !slices.Contains(args, want) {
+			t.Errorf("%s is missing in %v", want, args)
+		}
+	}
+	if _, err := renderPlatform(t, "values-prod.yaml", "stores: {quota: {createWindow: soon}}"); err == nil {
+		t.Error("a window that is no duration is accepted")
+	}
 }
 
 // helm lint has nothing to say against either values file.

@@ -44,6 +44,9 @@ func TestValidate(t *testing.T) {
 		{"no database", []string{"--postgres-dsn-file="}, []string{"--postgres-dsn-file is required"}},
 		{"too few connections", []string{"--postgres-max-connections=3"}, []string{"--postgres-max-connections=3", "at least 4"}},
 		{"no time to connect", []string{"--postgres-connect-timeout=0s"}, []string{"--postgres-connect-timeout=0s", "greater than 0"}},
+		{"no quota", []string{"--default-stores-per-owner=0", "--default-create-rate=0"}, nil},
+		{"negative quota", []string{"--default-stores-per-owner=-1", "--default-create-rate=-1"}, []string{"--default-stores-per-owner=-1", "--default-create-rate=-1"}},
+		{"no window", []string{"--default-create-window=0s"}, []string{"--default-create-window=0s", "at least 1s"}},
 		{"unknown admission plugin", []string{"--enable-admission-plugins=Nonsense"}, []string{"Nonsense"}},
 		{"several faults", []string{"--store-domain=", "--postgres-dsn-file="}, []string{"--store-domain", "--postgres-dsn-file"}},
 	}
