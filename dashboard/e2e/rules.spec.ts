@@ -5,7 +5,9 @@ test.beforeAll(() => {
 });
 
 test('a token that the cluster does not accept is refused on its field', async ({ page }) => {
-  await page.goto('/');
+  const response = await page.goto('/');
+  // Without the policy no test here could see it violated.
+  expect(response?.headers()['content-security-policy']).toMatch(/default-src 'none';.*script-src 'self';.*style-src 'self';/);
   await page.getByLabel('Bearer token').fill('not.a.token');
   await page.keyboard.press('Enter');
   await expect(page.getByLabel('Bearer token')).toHaveAccessibleDescription(/does not accept this token/);
@@ -54,6 +56,56 @@ test('an edit of what somebody else has changed is not lost and loses nothing', 
   await expect(page.getByRole('alertdialog')).toContainText('lamps is protected');
   await page.getByRole('button', { name: 'Turn protection off' }).click();
   await expect(page.getByLabel('Type lamps to confirm')).toBeVisible();
+});
+
+test('history tells who changed what, and a rollback brings an earlier spec back', async ({ page }) => {
+  kubectl('-n', namespace, 'patch', 'store', 'lamps', '--type=merge', '-p', '{"spec":{"displayName":"Lamps before"}}');
+  kubectl('-n', namespace, 'patch', 'store', 'lamps', '--type=merge', '-p', '{"spec":{"displayName":"Lamps after"}}');
+  await signIn(page, keeper(), `/stores/${namespace}/lamps?tab=history`);
+  await expect(page.getByRole('heading', { name: 'Lamps after' })).toBeVisible();
+  const entries = page.locator('.history > li');
+  await expect(entries.first()).toContainText('spec.displayName');
+  await expect(entries.first().locator('del')).toHaveText(/Lamps before/);
+  await expect(entries.first().locator('ins')).toHaveText(/Lamps after/);
+  await entries.nth(1).getByRole('button', { name: /Roll back to this/ }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Roll back' }).click();
+  await expect(page.getByRole('heading', { name: 'Lamps before' })).toBeVisible();
+  // The newest entry is the rollback itself, by the user who made it.
+  await expect(entries.first()).toContainText(`system:serviceaccount:${namespace}:keeper`);
+});
+
+test('hibernating and waking say so', async ({ page }) => {
+  await signIn(page, keeper(), `/stores/${namespace}/lamps`);
+  await page.getByRole('button', { name: 'Hibernate' }).click();
+  await page.getByRole('button', { name: 'Wake' }).click();
+  await expect(page.getByRole('button', { name: 'Hibernate' })).toBeVisible();
+  expect(kubectl('-n', namespace, 'get', 'store', 'lamps', '-o', 'jsonpath={.spec.powerState}')).toBe('Running');
+});
+
+test('the end of a session is one line, and takes nothing away', async ({ page }) => {
+  await signIn(page, keeper());
+  await expect(page.getByRole('link', { name: /^Lamps/ })).toBeVisible();
+  await page.route('/k8s/**', (route) => route.fulfill({ status: 401, json: { kind: 'Status', code: 401, message: 'Unauthorized' } }));
+  await page.getByRole('link', { name: 'Create store' }).click();
+  await expect(page.getByText('Your session has ended')).toHaveCount(1);
+  await page.getByRole('button', { name: 'Sign in again' }).click();
+  await expect(page.getByLabel('Bearer token')).toBeVisible();
+});
+
+test('a lost connection is said, and made up for', async ({ page, context }) => {
+  await page.clock.install();
+  await signIn(page, keeper());
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
+  await context.setOffline(true);
+  // The browser tells at once of a closed stream; a silent one is noticed in time.
+  await page.clock.runFor(155_000);
+  await expect(page.getByText(/^Stale since/)).toBeVisible();
+  await expect(page.getByRole('link', { name: /^Lamps/ })).toBeVisible();
+  kubectl('-n', namespace, 'patch', 'store', 'lamps', '--type=merge', '-p', '{"spec":{"displayName":"Lamps meanwhile"}}');
+  await context.setOffline(false);
+  await page.clock.runFor(31_000);
+  await expect(page.getByRole('link', { name: 'Lamps meanwhile' })).toBeVisible();
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
 });
 
 test('signing out ends the session for the server too', async ({ page }) => {
