@@ -1,6 +1,7 @@
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { isCode } from '../api/errors';
 import type { Store } from '../api/types';
 import type { Live } from '../lib/hooks';
 import { useCan, useStores, useTitle } from '../lib/hooks';
@@ -103,7 +104,9 @@ interface BodyProps {
 }
 
 function ListBody({ live, shown, filter, scope, mayCreate, onClear, line }: BodyProps) {
-  if (live.phase === 'failed') return <Failure error={live.error} what={scope ? `the stores of ${scope}` : 'all stores'} retry={live.retry} kubectl={line} />;
+  // A session that ends leaves what it has shown: the line on top says that it is old.
+  const ended = isCode(live.error, 401) && live.items.length > 0;
+  if (live.phase === 'failed' && !ended) return <Failure error={live.error} what={scope ? `the stores of ${scope}` : 'all stores'} retry={live.retry} kubectl={line} />;
   if (live.phase === 'loading' && live.items.length === 0) {
     return (
       <>
@@ -192,7 +195,7 @@ function Row({ store, withNamespace }: { store: Store; withNamespace: boolean })
         <span className="sub"><span className="dot-before">plan </span>{store.spec.plan}</span>
       </span>
       <span role="cell" className="cell-url">
-        {store.status?.url ? <a href={store.status.url} target="_blank" rel="noreferrer">{new URL(store.status.url).host}&nbsp;<Icon name="open" /><span className="offscreen"> (opens in a new tab)</span></a> : <span className="sub">{store.spec.host}</span>}
+        {store.status?.url ? <a href={store.status.url} target="_blank" rel="noreferrer">{new URL(store.status.url).host}<Icon name="open" /><span className="offscreen"> (opens in a new tab)</span></a> : <span className="sub">{store.spec.host}</span>}
       </span>
       <span role="cell" className="cell-owner clip" title={store.spec.owner}>{store.spec.owner?.replace(/^system:serviceaccount:/, '')}</span>
       <span role="cell" className="cell-age"><Age time={store.metadata.creationTimestamp} /></span>

@@ -7,8 +7,9 @@ import { Icon } from './icons';
 
 /** How current the page is: live, reconnecting, or stale since when. */
 export function LiveBadge({ live }: { live: Live<unknown> }) {
-  const { phase, asOf, retry } = live;
-  if (phase === 'loading' || phase === 'failed') return null;
+  const { asOf, retry } = live;
+  if (live.phase === 'loading' || asOf === 0) return null;
+  const phase = live.phase === 'failed' ? 'stale' : live.phase;
   const words = { live: 'Live', paused: 'Paused', reconnecting: 'Reconnecting…', stale: `Stale since ${clockTime(asOf)}` }[phase];
   return (
     <span className={`live ${phase}`}>
