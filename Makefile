@@ -27,7 +27,7 @@ stop: ## Stop the local cluster and remove all that it made
 	@if [ -x $(BIN)/localcluster ]; then $(BIN)/localcluster stop; fi
 
 .PHONY: test
-test: packages verify-generate lint unit integration e2e ## Set everything up and run every test
+test: packages verify-generate lint dashboard unit integration e2e ## Set everything up and run every test
 
 .PHONY: packages
 packages:

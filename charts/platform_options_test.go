@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -31,8 +32,8 @@ topologySpread: {keys: [topology.kubernetes.io/zone], whenUnsatisfiable: DoNotSc
 apiserver: {priorityClassName: "", nodeSelector: {pool: system}, tolerations: [{key: system, operator: Exists}]}
 provisioner: {priorityClassName: important}`},
 	"no spread":       {"values-prod.yaml", `topologySpread: {keys: []}`},
-	"one of each":     {"values-prod.yaml", `{apiserver: {replicas: 1, autoscaling: {enabled: false}}, provisioner: {replicas: 1}}`},
-	"fixed replicas":  {"values-prod.yaml", `apiserver: {replicas: 3, autoscaling: {enabled: false}}`},
+	"one of each":     {"values-prod.yaml", `{apiserver: {replicas: 1, autoscaling: {enabled: false}}, dashboard: {replicas: 1, autoscaling: {enabled: false}}, provisioner: {replicas: 1}}`},
+	"fixed replicas":  {"values-prod.yaml", `{apiserver: {replicas: 3, autoscaling: {enabled: false}}, dashboard: {autoscaling: {enabled: false}}}`},
 	"no budgets":      {"values-prod.yaml", `podDisruptionBudget: {enabled: false}`},
 	"no policies":     {"values-prod.yaml", `networkPolicy: {enabled: false}`},
 	"no monitoring":   {"values-prod.yaml", `metrics: {serviceMonitor: {enabled: false}}`},
@@ -45,13 +46,17 @@ externalSecrets: {enabled: true, secretStoreRef: {name: vault}, database: {key: 
 database: {existingSecret: "", cloudnativepg: {enabled: true, storage: {storageClassName: fast}}}`},
 	"a Gateway of its own": {"values-prod.yaml", `
 gateway: {enabled: true, className: traefik, clusterIssuer: letsencrypt-dns}
-stores: {route: {type: gateway}}`},
+stores: {route: {type: gateway}}
+dashboard: {route: {type: gateway}}`},
 	"another's Gateway": {"values-prod.yaml", `
 stores: {route: {type: gateway, gateway: {name: shared, namespace: gateways, sectionName: https}}}`},
 	"a wildcard certificate": {"values-prod.yaml", `stores: {route: {tls: {wildcard: true}}}`},
 	"external-dns":           {"values-prod.yaml", `stores: {route: {externalDNS: {target: lb.example.com}}}`},
 	"reserved hosts":         {"values-prod.yaml", `stores: {reservedHosts: [www.example.com]}`},
-	"no routes":              {"values-prod.yaml", `stores: {route: {type: none}}`},
+	"no dashboard":           {"values-prod.yaml", `dashboard: {enabled: false}`},
+	"an identity provider": {"values-prod.yaml", `
+dashboard: {host: shops.example.org, oidc: {issuerURL: "https://id.example.com", clientID: stores, existingSecret: oidc}, sessionKey: {existingSecret: mine}}`},
+	"no routes": {"values-prod.yaml", `stores: {route: {type: none}}`},
 	"certificate of one's own": {"values-prod.yaml", `
 certificate: {mode: existing, existingSecret: mine, caBundle: Y2E=}`},
 }
@@ -149,6 +154,36 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 			}
 		}
 	})
+	t.Run("dashboard", func(t *testing.T) {
+		for option, want := range map[string]string{
+			"local":                "http://dashboard.localhost:8080",
+			"production":           "https://dashboard.stores.example.com",
+			"an identity provider": "https://shops.example.org",
+		} {
+			objects := renderOption(t, option)
+			pod := find[*appsv1.Deployment](t, objects, "platform-dashboard").Spec.Template.Spec
+			if !slices.Contains(pod.Containers[0].Args, "--external-url="+want) {
+				t.Errorf("%s: the dashboard is told %v, want %s", option, pod.Containers[0].Args, want)
+			}
+			if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+				t.Errorf("%s: the dashboard has a token of its own", option)
+			}
+			_, host, _ := strings.Cut(want, "://")
+			host, _, _ = strings.Cut(host, ":")
+			if route := find[*networkingv1.Ingress](t, objects, "platform-dashboard"); route.Spec.Rules[0].Host != host {
+				t.Errorf("%s: the dashboard's route is for %s, want %s", option, route.Spec.Rules[0].Host, host)
+			}
+			policy := find[*admissionregistrationv1.ValidatingAdmissionPolicy](t, objects, "platform-reserved-hosts")
+			if rule := policy.Spec.Validations[0].Expression; !strings.Contains(rule, `"`+host+`"`) {
+				t.Errorf("%s: a store may take the dashboard's host: %s", option, rule)
+			}
+		}
+		for _, o := range renderOption(t, "no dashboard") {
+			if o.GetName() == "platform-dashboard" {
+				t.Errorf("without a dashboard there is %T %s", o, o.GetName())
+			}
+		}
+	})
 	t.Run("routes", func(t *testing.T) {
 		for option, want := range map[string]string{
 			"production":             `"tls":{"clusterIssuer":"letsencrypt","enabled":true,"sharedDomain":""}`,
@@ -175,9 +210,9 @@ func TestPlatformReplicas(t *testing.T) {
 		autoscaled bool
 		budgets    int
 	}{
-		"production":     {true, 2},
+		"production":     {true, 3},
 		"one of each":    {false, 0},
-		"fixed replicas": {false, 2},
+		"fixed replicas": {false, 3},
 		"no budgets":     {true, 0},
 		"local":          {false, 0},
 	} {
@@ -195,9 +230,11 @@ func TestPlatformReplicas(t *testing.T) {
 					find[*appsv1.Deployment](t, objects, o.Spec.ScaleTargetRef.Name)
 				}
 			}
-			deployment := find[*appsv1.Deployment](t, objects, "platform-apiserver")
-			if autoscaled := scalers == 1 && deployment.Spec.Replicas == nil; autoscaled != want.autoscaled {
-				t.Errorf("%d autoscalers, and replicas %v", scalers, deployment.Spec.Replicas)
+			for _, name := range []string{"platform-apiserver", "platform-dashboard"} {
+				deployment := find[*appsv1.Deployment](t, objects, name)
+				if autoscaled := scalers == 2 && deployment.Spec.Replicas == nil; autoscaled != want.autoscaled {
+					t.Errorf("%d autoscalers, and %s has replicas %v", scalers, name, deployment.Spec.Replicas)
+				}
 			}
 			if budgets != want.budgets {
 				t.Errorf("%d budgets, want %d", budgets, want.budgets)
@@ -254,8 +291,8 @@ func TestServiceMonitors(t *testing.T) {
 			t.Errorf("%s trusts %+v", monitor.Name, endpoint.TLSConfig)
 		}
 	}
-	if monitors != 2 {
-		t.Errorf("%d ServiceMonitors, want one for each of two programs", monitors)
+	if monitors != 3 {
+		t.Errorf("%d ServiceMonitors, want one for each of three programs", monitors)
 	}
 	binding := find[*rbacv1.ClusterRoleBinding](t, objects, "platform-metrics-reader")
 	if s := binding.Subjects[0]; s.Name != "p8s" || s.Namespace != "observe" {

@@ -71,21 +71,23 @@ func mustRenderPlatform(t *testing.T, file string) []object {
 func TestPlatformValues(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ file, over, refused string }{
-		"local":                      {file: "values-local.yaml"},
-		"production":                 {file: "values-prod.yaml"},
-		"an unknown key":             {file: "values-local.yaml", over: "replicas: 3", refused: "replicas"},
-		"an unknown nested key":      {file: "values-local.yaml", over: "apiserver: {replica: 3}", refused: "replica"},
-		"a URL scheme of its own":    {file: "values-local.yaml", over: "storeURL: {scheme: ftp}", refused: "storeURL/scheme"},
-		"no database":                {file: "values-local.yaml", over: "postgres: {enabled: false}", refused: "database.existingSecret"},
-		"a certificate without CA":   {file: "values-local.yaml", over: "certificate: {mode: existing, existingSecret: x}", refused: "caBundle"},
-		"an upper-case domain":       {file: "values-local.yaml", over: "domain: Shops.example.com", refused: "domain"},
-		"a route of an unknown type": {file: "values-prod.yaml", over: "stores: {route: {type: nodeport}}", refused: "route/type"},
-		"two databases":              {file: "values-prod.yaml", over: "postgres: {enabled: true}", refused: "more than one database"},
-		"a secret store unnamed":     {file: "values-prod.yaml", over: "externalSecrets: {enabled: true}", refused: "secretStoreRef/name"},
-		"a Gateway without class":    {file: "values-prod.yaml", over: "gateway: {enabled: true}", refused: "gateway.className"},
-		"no replica at all":          {file: "values-prod.yaml", over: "provisioner: {replicas: 0}", refused: "provisioner/replicas"},
-		"an interval of no unit":     {file: "values-prod.yaml", over: "metrics: {serviceMonitor: {interval: '30'}}", refused: "interval"},
-		"a spread that is a guess":   {file: "values-prod.yaml", over: "topologySpread: {whenUnsatisfiable: Maybe}", refused: "whenUnsatisfiable"},
+		"local":                             {file: "values-local.yaml"},
+		"production":                        {file: "values-prod.yaml"},
+		"an unknown key":                    {file: "values-local.yaml", over: "replicas: 3", refused: "replicas"},
+		"an unknown nested key":             {file: "values-local.yaml", over: "apiserver: {replica: 3}", refused: "replica"},
+		"a URL scheme of its own":           {file: "values-local.yaml", over: "storeURL: {scheme: ftp}", refused: "storeURL/scheme"},
+		"no database":                       {file: "values-local.yaml", over: "postgres: {enabled: false}", refused: "database.existingSecret"},
+		"a certificate without CA":          {file: "values-local.yaml", over: "certificate: {mode: existing, existingSecret: x}", refused: "caBundle"},
+		"an upper-case domain":              {file: "values-local.yaml", over: "domain: Shops.example.com", refused: "domain"},
+		"a route of an unknown type":        {file: "values-prod.yaml", over: "stores: {route: {type: nodeport}}", refused: "route/type"},
+		"two databases":                     {file: "values-prod.yaml", over: "postgres: {enabled: true}", refused: "more than one database"},
+		"a secret store unnamed":            {file: "values-prod.yaml", over: "externalSecrets: {enabled: true}", refused: "secretStoreRef/name"},
+		"a Gateway without class":           {file: "values-prod.yaml", over: "gateway: {enabled: true}", refused: "gateway.className"},
+		"a client without an issuer's name": {file: "values-prod.yaml", over: "dashboard: {oidc: {issuerURL: 'https://id.example.com'}}", refused: "dashboard.oidc.clientID"},
+		"an issuer without https":           {file: "values-prod.yaml", over: "dashboard: {oidc: {issuerURL: 'http://id.example.com', clientID: stores}}", refused: "oidc/issuerURL"},
+		"no replica at all":                 {file: "values-prod.yaml", over: "provisioner: {replicas: 0}", refused: "provisioner/replicas"},
+		"an interval of no unit":            {file: "values-prod.yaml", over: "metrics: {serviceMonitor: {interval: '30'}}", refused: "interval"},
+		"a spread that is a guess":          {file: "values-prod.yaml", over: "topologySpread: {whenUnsatisfiable: Maybe}", refused: "whenUnsatisfiable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

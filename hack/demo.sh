@@ -16,7 +16,7 @@ if [[ $cluster == local ]]; then
   phase "Install missing packages" hack/packages.sh
   phase "Build the platform, Kubernetes and the images (ten minutes the first time)" build
   phase "Start Kubernetes" "$bin/localcluster" start
-  phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,medusa,postgres,woocommerce,mariadb}.tar
+  phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,dashboard,medusa,postgres,woocommerce,mariadb}.tar
 else
   phase "Build Helm and the plugin" go build -o "$bin/" helm.sh/helm/v3/cmd/helm ./cmd/kubectl-store
 fi
@@ -44,6 +44,7 @@ else
   order "$store" http://127.0.0.1:18080
 fi
 
+shopkeeper
 cat <<END
 
 The shop is open.
@@ -52,6 +53,8 @@ The shop is open.
   login     $bin/kubectl-store credentials $store
 END
 [[ $cluster != local ]] || cat <<END
+  dashboard http://dashboard.localhost:8080, to sign in with what this prints:
+            kubectl create token shopkeeper
   kubectl   export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH
   stop      make stop
 END

@@ -43,14 +43,14 @@ build() {
     kill "$images"
     return 1
   fi
-  wait "$images" && artifacts/images/build.sh apiserver provisioner
+  wait "$images" && artifacts/images/build.sh apiserver provisioner dashboard
 }
 
 # install brings the platform into the cluster, or up to date, and waits until
 # its API answers. It ends when the shop software can be chosen.
 install() {
   "$bin/helm" upgrade --install platform charts/platform --namespace "$namespace" --create-namespace --values "$values" &&
-    kubectl -n "$namespace" rollout status --timeout=5m deployment/platform-apiserver deployment/platform-provisioner &&
+    kubectl -n "$namespace" rollout status --timeout=5m deployment/platform-apiserver deployment/platform-provisioner deployment/platform-dashboard &&
     kubectl wait --for=condition=Available --timeout=5m apiservice/v1alpha1.platform.dev &&
     kubectl wait --for=create --timeout=2m engine/medusa
 }
@@ -68,4 +68,12 @@ order() {
     --url "$(kubectl get store "$store" -o jsonpath='{.status.url}')" ${connect:+--connect "$connect"} || status=$?
   rm -rf "$secrets"
   return "$status"
+}
+
+# shopkeeper makes a user who may do with the stores of the current namespace what
+# their owners may, and nothing else.
+shopkeeper() {
+  kubectl create serviceaccount shopkeeper --dry-run=client --output=yaml | kubectl apply --filename=- >/dev/null
+  kubectl create rolebinding shopkeeper --clusterrole=edit --serviceaccount="$(kubectl config view --minify --output='jsonpath={..namespace}' | grep . || echo default):shopkeeper" \
+    --dry-run=client --output=yaml | kubectl apply --filename=- >/dev/null
 }

@@ -4,7 +4,7 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
-readonly IMAGES=(medusa postgres woocommerce mariadb apiserver provisioner)
+readonly IMAGES=(medusa postgres woocommerce mariadb apiserver provisioner dashboard)
 
 usage() {
   cat <<EOF
@@ -226,6 +226,7 @@ image_woocommerce() {
 
 image_apiserver() { pack_program "$1" apiserver; }
 image_provisioner() { pack_program "$1" provisioner; }
+image_dashboard() { pack_program "$1" dashboard; }
 
 # pack_program ARCHIVE NAME packs cmd/NAME and the certificates, nothing else.
 pack_program() {
@@ -235,9 +236,11 @@ pack_program() {
     -user 65532:65532 -entrypoint "/usr/local/bin/$2"
 }
 
-# compile NAME builds cmd/NAME; the go command itself knows what has changed.
+# compile NAME builds cmd/NAME; the go command itself knows what has changed. The
+# dashboard carries its pages.
 compile() {
-  (cd "$REPOSITORY" && CGO_ENABLED=0 go build -o "$OUTPUT/.programs/$1" "./cmd/$1")
+  [[ $1 != dashboard ]] || "$REPOSITORY/hack/dashboard.sh" build
+  (cd "$REPOSITORY" && CGO_ENABLED=0 go build -tags=ui -o "$OUTPUT/.programs/$1" "./cmd/$1")
 }
 
 pack() {
@@ -304,7 +307,7 @@ main() {
   flock 9
   for image in "$@"; do
     case $image in
-    apiserver | provisioner) compile "$image" ;;
+    apiserver | provisioner | dashboard) compile "$image" ;;
     esac
     if up_to_date "$image"; then
       echo "$OUTPUT/$image.tar is up to date"

@@ -97,8 +97,17 @@ replicas: {{ .replicas }}
 
 {{/* platform.reservedHosts are the hosts that no store may take, as a JSON list. */}}
 {{- define "platform.reservedHosts" -}}
-{{- $dashboard := dig "dashboard" "host" "" .Values.AsMap -}}
-{{ toJson (compact (append .Values.stores.reservedHosts $dashboard) | uniq) }}
+{{ toJson (compact (append .Values.stores.reservedHosts (include "platform.dashboardHost" .)) | uniq) }}
+{{- end }}
+
+{{/* platform.dashboardHost is where the dashboard answers; empty without one. */}}
+{{- define "platform.dashboardHost" -}}
+{{- if .Values.dashboard.enabled }}{{ .Values.dashboard.host | default (printf "dashboard.%s" .Values.domain) }}{{ end -}}
+{{- end }}
+
+{{/* platform.dashboardURL is the same as a URL, reached like the stores. */}}
+{{- define "platform.dashboardURL" -}}
+{{ .Values.storeURL.scheme }}://{{ include "platform.dashboardHost" . }}{{ if .Values.storeURL.port }}:{{ .Values.storeURL.port }}{{ end }}
 {{- end }}
 
 {{/* platform.routeAnnotations are those of every store's route. */}}
