@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/generated/clientset/versioned/scheme"
@@ -56,6 +57,21 @@ type Reader struct {
 	ServiceAccount, ClusterRole string
 }
 
+// Shares says which stores this replica is to work on. shards.Shards is the real
+// one.
+type Shares interface {
+	// Begin allows to work on the store until end is called, unless the store is
+	// another replica's.
+	Begin(uid types.UID) (end func(), ok bool)
+	// Mine is true while the store is this replica's.
+	Mine(uid types.UID) bool
+	// Of is the shard that the store is in.
+	Of(uid types.UID) int
+	// Notify has f called after a shard has become this replica's, and before
+	// another may take it.
+	Notify(f func(shard int, mine bool))
+}
+
 // Config is what a Controller needs. Everything without a default is required.
 type Config struct {
 	// Stores, Kube, Metadata and Dynamic are clients of one cluster.
@@ -70,6 +86,8 @@ type Config struct {
 	Identity Identity
 	// Platform is how shoppers reach stores. CredentialsSecret is filled in.
 	Platform engine.Platform
+	// Shares are the stores to work on.
+	Shares Shares
 	// Workers is how many stores are worked on at once; the default is 4.
 	Workers int
 	// StorefrontURL is where the checks of a storefront connect to. The default
@@ -86,6 +104,7 @@ type Controller struct {
 	charts   Charts
 	identity Identity
 	platform engine.Platform
+	shares   Shares
 	workers  int
 
 	storefrontURL func(namespace, service string, port int32) string
@@ -127,7 +146,7 @@ func New(config Config) (*Controller, error) {
 	c := &Controller{
 		stores: config.Stores, kube: config.Kube, dynamic: config.Dynamic,
 		helm: config.Helm, charts: config.Charts,
-		identity: config.Identity, platform: config.Platform, workers: config.Workers,
+		identity: config.Identity, platform: config.Platform, shares: config.Shares, workers: config.Workers,
 		storefrontURL: config.StorefrontURL,
 		now:           time.Now,
 		broadcaster:   broadcaster,
@@ -144,6 +163,7 @@ func New(config Config) (*Controller, error) {
 		informers.NewSharedInformerFactoryWithOptions(config.Kube, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = LabelStoreUID }))); err != nil {
 		return nil, fmt.Errorf("setting the informers up: %w", err)
 	}
+	c.shares.Notify(c.shardMoved)
 	return c, nil
 }
 
@@ -221,6 +241,30 @@ func (c *Controller) workOn(ctx context.Context, key cache.ObjectName) {
 	c.backoff.Forget(key)
 	if again > 0 {
 		c.queue.AddAfter(key, wait.Jitter(again, 0.1))
+	}
+}
+
+// shardMoved begins to work on the stores of a shard that has come, and forgets
+// those of one that goes.
+func (c *Controller) shardMoved(shard int, mine bool) {
+	if mine {
+		for _, obj := range c.storeIndex.List() {
+			if store := obj.(*v1alpha1.Store); c.shares.Of(store.UID) == shard {
+				c.queue.Add(keyOf(store))
+			}
+		}
+		return
+	}
+	c.mu.Lock()
+	var gone []cache.ObjectName
+	for key, m := range c.memories {
+		if c.shares.Of(m.uid) == shard {
+			gone = append(gone, key)
+		}
+	}
+	c.mu.Unlock()
+	for _, key := range gone {
+		c.forget(key)
 	}
 }
 

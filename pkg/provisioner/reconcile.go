@@ -21,7 +21,22 @@ func keyOf(s *v1alpha1.Store) cache.ObjectName { return cache.MetaObjectToName(s
 // look again without being woken, 0 for never. An error means that it could not
 // be found out or written down what is; it is to be tried again.
 func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.Duration, error) {
-	store, err := c.read(ctx, key)
+	cached, err := c.storeLister.Stores(key.Namespace).Get(key.Name)
+	if apierrors.IsNotFound(err) {
+		c.forget(key)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	// What another replica works on wakes this one too, and is none of its
+	// business. It looks at all of a shard's stores when the shard is its own.
+	end, ok := c.shares.Begin(cached.UID)
+	if !ok {
+		return 0, nil
+	}
+	defer end()
+	store, err := c.read(ctx, cached)
 	if apierrors.IsNotFound(err) {
 		c.forget(key)
 		return 0, nil
@@ -46,24 +61,25 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.
 	return c.provision(ctx, a)
 }
 
-// read returns a copy of the store that holds at least the status that this
-// process wrote last: the cache may not have seen it yet.
-func (c *Controller) read(ctx context.Context, key cache.ObjectName) (*v1alpha1.Store, error) {
-	cached, err := c.storeLister.Stores(key.Namespace).Get(key.Name)
-	if err != nil {
-		return nil, err
-	}
-	if written := c.remember(key, cached.UID).written; written != "" {
-		order, err := resourceversion.CompareResourceVersion(cached.ResourceVersion, written)
-		if err != nil || order < 0 {
-			fresh, err := c.stores.PlatformV1alpha1().Stores(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
-			if err != nil {
-				return nil, fmt.Errorf("reading store %s: %w", key, err)
-			}
-			return fresh, nil
+// read returns a copy of the store that holds at least the status that was
+// written last, by this process or by the replica that had the store before: the
+// cache may not have seen it yet.
+func (c *Controller) read(ctx context.Context, cached *v1alpha1.Store) (*v1alpha1.Store, error) {
+	written := c.remember(keyOf(cached), cached.UID).written
+	if written != "" {
+		if order, err := resourceversion.CompareResourceVersion(cached.ResourceVersion, written); err == nil && order >= 0 {
+			return cached.DeepCopy(), nil
 		}
 	}
-	return cached.DeepCopy(), nil
+	fresh, err := c.stores.PlatformV1alpha1().Stores(cached.Namespace).Get(ctx, cached.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading store %s: %w", keyOf(cached), err)
+	}
+	if fresh.UID != cached.UID {
+		return nil, apierrors.NewNotFound(v1alpha1.Resource("stores"), cached.Name)
+	}
+	c.remember(keyOf(cached), cached.UID).written = fresh.ResourceVersion
+	return fresh, nil
 }
 
 // suspend leaves everything as it is, and says so.

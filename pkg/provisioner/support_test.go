@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	kubefake "k8s.io/client-go/kubernetes/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
@@ -41,6 +42,14 @@ type world struct {
 	answers func(w http.ResponseWriter, r *http.Request)
 	clock   time.Time
 }
+
+// alone is the share of the only replica.
+type alone struct{}
+
+func (alone) Begin(types.UID) (func(), bool) { return func() {}, true }
+func (alone) Mine(types.UID) bool            { return true }
+func (alone) Of(types.UID) int               { return 0 }
+func (alone) Notify(func(int, bool))         {}
 
 var testKey = cache.NewObjectName("team-a", "flowers")
 
@@ -96,6 +105,7 @@ func newWorld(t *testing.T, store *v1alpha1.Store, objects ...runtime.Object) *w
 	c, err := New(Config{
 		Stores: w.api, Kube: w.kube, Metadata: metadatafake.NewSimpleMetadataClient(runtime.NewScheme()), Dynamic: dynamicClient,
 		Helm: w.helm, Charts: helm.NewCharts(fstest.MapFS{"shop/Chart.yaml": {Data: []byte("apiVersion: v2\nname: shop\nversion: 1.0.0\n")}}),
+		Shares:        alone{},
 		Identity:      Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "inside", Reader: Reader{"apiserver", "credentials"}},
 		Platform:      engine.Platform{Scheme: "https"},
 		StorefrontURL: func(string, string, int32) string { return w.shop.URL },

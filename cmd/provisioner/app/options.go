@@ -36,8 +36,8 @@ type Options struct {
 	ReaderServiceAccount string
 	ReaderClusterRole    string
 
-	// LeaderElect lets one of several replicas work.
-	LeaderElect                               bool
+	// Shards is how many parts the stores are divided into among the replicas.
+	Shards                                    int
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 
 	// HealthBindAddress and MetricsBindAddress are where the process answers.
@@ -56,6 +56,7 @@ func NewOptions() *Options {
 		PlatformNamespace:    os.Getenv("POD_NAMESPACE"),
 		ServiceAccount:       os.Getenv("POD_SERVICE_ACCOUNT"),
 		NamespaceClusterRole: "stores-provisioner-namespace",
+		Shards:               16,
 		LeaseDuration:        15 * time.Second,
 		RenewDeadline:        10 * time.Second,
 		RetryPeriod:          2 * time.Second,
@@ -75,18 +76,17 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 
 	fs = sets.FlagSet("identity")
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig. Empty uses the pod's service account.")
-	fs.StringVar(&o.PlatformNamespace, "platform-namespace", o.PlatformNamespace, "Namespace of the provisioner's service account and lease. The default is the environment's POD_NAMESPACE.")
+	fs.StringVar(&o.PlatformNamespace, "platform-namespace", o.PlatformNamespace, "Namespace of the provisioner's service account and leases. The default is the environment's POD_NAMESPACE.")
 	fs.StringVar(&o.ServiceAccount, "service-account", o.ServiceAccount, "The provisioner's service account, which is given rights in each store's namespace. The default is the environment's POD_SERVICE_ACCOUNT.")
 	fs.StringVar(&o.NamespaceClusterRole, "namespace-cluster-role", o.NamespaceClusterRole, "ClusterRole that the provisioner binds itself in each store's namespace.")
-
 	fs.StringVar(&o.ReaderServiceAccount, "credentials-reader", o.ReaderServiceAccount, "Service account in the platform's namespace, of the API server, that is given --credentials-reader-cluster-role in each store's namespace. Empty gives it to nobody.")
 	fs.StringVar(&o.ReaderClusterRole, "credentials-reader-cluster-role", o.ReaderClusterRole, "ClusterRole that lets the API server read the credentials of a store.")
 
-	fs = sets.FlagSet("leader election")
-	fs.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "Work only while holding the lease, so that one of several replicas does.")
-	fs.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", o.LeaseDuration, "How long other replicas wait for a leader that does not renew.")
-	fs.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", o.RenewDeadline, "How long the leader tries to renew before it stops. Less than the lease's duration.")
-	fs.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", o.RetryPeriod, "How long a replica waits between attempts.")
+	fs = sets.FlagSet("sharing")
+	fs.IntVar(&o.Shards, "shards", o.Shards, "How many parts the stores are divided into among the replicas, and so the most replicas that have work. The same for all: replicas that disagree wait for each other to go.")
+	fs.DurationVar(&o.LeaseDuration, "lease-duration", o.LeaseDuration, "How long the other replicas wait for one that does not renew its lease before they take its stores.")
+	fs.DurationVar(&o.RenewDeadline, "lease-renew-deadline", o.RenewDeadline, "How long a replica that cannot renew its lease works on before it ends. Less than the lease's duration.")
+	fs.DurationVar(&o.RetryPeriod, "lease-retry-period", o.RetryPeriod, "How often a replica renews its lease and looks at the others'.")
 
 	fs = sets.FlagSet("serving")
 	fs.StringVar(&o.HealthBindAddress, "health-bind-address", o.HealthBindAddress, "Where /healthz and /readyz answer.")
@@ -120,8 +120,11 @@ func (o *Options) Validate() error {
 	if o.ReaderServiceAccount != "" && o.ReaderClusterRole == "" {
 		errs = append(errs, errors.New("--credentials-reader needs --credentials-reader-cluster-role"))
 	}
+	if o.Shards < 1 || o.Shards > 1024 {
+		errs = append(errs, fmt.Errorf("--shards=%d must be from 1 to 1024", o.Shards))
+	}
 	if o.RetryPeriod <= 0 || o.RenewDeadline <= o.RetryPeriod || o.LeaseDuration <= o.RenewDeadline {
-		errs = append(errs, fmt.Errorf("--leader-elect-lease-duration=%s must be greater than --leader-elect-renew-deadline=%s, and that greater than --leader-elect-retry-period=%s",
+		errs = append(errs, fmt.Errorf("--lease-duration=%s must be greater than --lease-renew-deadline=%s, and that greater than --lease-retry-period=%s",
 			o.LeaseDuration, o.RenewDeadline, o.RetryPeriod))
 	}
 	for flag, address := range map[string]string{"health": o.HealthBindAddress, "metrics": o.MetricsBindAddress} {

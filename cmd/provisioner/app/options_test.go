@@ -21,7 +21,8 @@ func TestValidate(t *testing.T) {
 		"no service account":               {func(o *Options) { o.ServiceAccount = "" }, "--service-account or POD_SERVICE_ACCOUNT"},
 		"no cluster role":                  {func(o *Options) { o.NamespaceClusterRole = "" }, "--namespace-cluster-role"},
 		"a reader without a role":          {func(o *Options) { o.ReaderServiceAccount = "apiserver" }, "--credentials-reader-cluster-role"},
-		"a lease shorter than its renewal": {func(o *Options) { o.LeaseDuration = time.Second }, "--leader-elect-lease-duration=1s"},
+		"a lease shorter than its renewal": {func(o *Options) { o.LeaseDuration = time.Second }, "--lease-duration=1s"},
+		"no shards":                        {func(o *Options) { o.Shards = 0 }, "--shards=0"},
 		"no health address":                {func(o *Options) { o.HealthBindAddress = "" }, "--health-bind-address"},
 		"a bad metrics address":            {func(o *Options) { o.MetricsBindAddress = "8080" }, `--metrics-bind-address="8080"`},
 	} {
@@ -43,7 +44,7 @@ func TestEveryFlagIsDescribed(t *testing.T) {
 	o := NewOptions()
 	flags := o.Flags()
 	for _, name := range []string{"workers", "store-url-scheme", "store-url-port", "engines-dir", "kubeconfig", "platform-namespace",
-		"service-account", "namespace-cluster-role", "leader-elect", "health-bind-address", "metrics-bind-address", "logging-format"} {
+		"service-account", "namespace-cluster-role", "shards", "lease-duration", "health-bind-address", "metrics-bind-address", "logging-format"} {
 		found := false
 		for _, set := range flags.FlagSets {
 			if f := set.Lookup(name); f != nil {

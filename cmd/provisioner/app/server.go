@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -26,6 +27,7 @@ import (
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
+	"platform.dev/stores/pkg/provisioner/shards"
 )
 
 // NewCommand returns the command that provisions until it gets SIGTERM or
@@ -81,25 +83,27 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	shares, err := newShares(config, o)
+	if err != nil {
+		return err
+	}
+	// Whatever works on stores is cut off once others may work on them.
+	config.Wrap(shares.Fence)
 	c, err := controllerConfig(config, o)
 	if err != nil {
 		return err
 	}
+	c.Shares = shares
 	controller, err := provisioner.New(c)
 	if err != nil {
 		return err
 	}
-	election, err := newElection(o, c.Kube)
-	if err != nil {
-		return err
-	}
-	servers, err := serve(o, controller, election)
+	servers, err := serve(o, controller)
 	if err != nil {
 		return err
 	}
 	defer servers.close()
-
-	return election.whileLeading(ctx, func(ctx context.Context) error {
+	return work(ctx, shares, func(ctx context.Context) error {
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
 			provisioner.ApplyEngines(ctx, c.Stores, engines)
@@ -108,6 +112,46 @@ func run(ctx context.Context, o *Options) error {
 		group.Go(func() error { return controller.Run(ctx) })
 		return group.Wait()
 	})
+}
+
+// work does the work until ctx is done. The share of the stores is held until
+// the work has ended, so that the next holder finds nothing under way; once it is
+// lost, the work is not waited for.
+func work(ctx context.Context, shares *shards.Shards, do func(context.Context) error) error {
+	hold, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer release()
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	worked, shared := make(chan error, 1), make(chan error, 1)
+	go func() { worked <- do(working) }()
+	go func() { shared <- shares.Run(hold) }()
+	select {
+	case err := <-shared:
+		return err
+	case err := <-worked:
+		release()
+		return errors.Join(err, <-shared)
+	}
+}
+
+// newShares returns this process's share of the stores. Its client is its own:
+// a queue of other requests must not hold the lease up.
+func newShares(config *rest.Config, o *Options) (*shards.Shards, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("naming this replica: %w", err)
+	}
+	config = rest.CopyConfig(config)
+	config.Timeout = o.RenewDeadline / 2
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return shards.New(shards.Config{
+		Leases:   client.CoordinationV1().Leases(o.PlatformNamespace),
+		Identity: host + "_" + string(uuid.NewUUID()), Count: o.Shards,
+		LeaseDuration: o.LeaseDuration, RenewDeadline: o.RenewDeadline, RetryPeriod: o.RetryPeriod,
+	}), nil
 }
 
 func restConfig(kubeconfig string) (*rest.Config, error) {

@@ -18,12 +18,12 @@ import (
 type servers []*http.Server
 
 // serve answers on the health and the metrics address until close. A replica
-// that waits for the lease is ready: it is there to take over.
-func serve(o *Options, controller *provisioner.Controller, e *election) (servers, error) {
+// that has no share of the stores yet is ready: it is there to take one.
+func serve(o *Options, controller *provisioner.Controller) (servers, error) {
 	health := http.NewServeMux()
 	health.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
 	health.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if e.leading.Load() && !controller.HasSynced() {
+		if !controller.HasSynced() {
 			http.Error(w, "the stores have not been read yet", http.StatusServiceUnavailable)
 			return
 		}
