@@ -36,6 +36,7 @@ phase "Run the demo in the current context" env CLUSTER=current VALUES=charts/pl
 phase "Install Traefik (five minutes of building the first time)" hack/traefik.sh
 phase "Test Helm against the cluster" env STORES_TEST_KUBECONFIG="$KUBECONFIG" go test -count=1 ./pkg/provisioner/helm/...
 go test -count=1 -timeout=40m ./test/e2e/...
+phase "Test the dashboard in a browser" hack/dashboard-e2e.sh
 trap - EXIT
 phase "Stop the cluster" "$bin/localcluster" stop
 

@@ -42,6 +42,9 @@ func New(address, caFile string) (*API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the address of the kube API: %w", err)
 	}
+	if parsed.Path == "" {
+		parsed.Path = "/" // what is joined to no path at all is not absolute
+	}
 	transport, err := rest.TransportFor(&rest.Config{Host: address, TLSClientConfig: rest.TLSClientConfig{CAFile: caFile}})
 	if err != nil {
 		return nil, fmt.Errorf("preparing connections to the kube API: %w", err)
