@@ -35,6 +35,7 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 	}
 	var found *result
 	for i := range pods.Items {
+		w.nearer += reachedBy(&pods.Items[i])
 		r := podBlocker(&pods.Items[i])
 		if r == nil {
 			continue
@@ -64,6 +65,25 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 		return c.missingPods(ctx, a, w)
 	}
 	return waiting("WorkloadProgressing", subject+": "+w.progress+".", 0), nil
+}
+
+// reachedBy counts what the pod has behind it on the way to being ready.
+func reachedBy(pod *corev1.Pod) int {
+	sum := 1
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue {
+			sum++
+		}
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		switch {
+		case s.State.Terminated != nil && s.State.Terminated.ExitCode == 0, s.Ready:
+			sum += 2
+		case s.State.Running != nil:
+			sum++
+		}
+	}
+	return sum
 }
 
 // podBlocker says what is in the pod's way, or nil if nothing is.

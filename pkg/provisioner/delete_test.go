@@ -154,12 +154,13 @@ func TestRetainKeepsTheData(t *testing.T) {
 	}
 }
 
-func TestDeleteOfASuspendedStoreWaits(t *testing.T) {
+func TestSuspendedStoreIsDeleted(t *testing.T) {
 	t.Parallel()
 	w := deletedWorld(t, v1alpha1.DeletionPolicyDelete)
 	w.change(t, func(s *v1alpha1.Store) { s.Spec.Suspend = true })
+	w.reconcileOnce(t)
 	store := w.reconcileOnce(t)
-	if !hasFinalizer(store) || slices.Contains(w.helm.Actions(), "uninstall") {
+	if hasFinalizer(store) || !slices.Contains(w.helm.Actions(), "uninstall") {
 		t.Errorf("finalizers %v, Helm's actions %v", store.Finalizers, w.helm.Actions())
 	}
 }

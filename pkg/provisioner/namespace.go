@@ -29,7 +29,7 @@ const (
 // namespaceReady gives the store its namespace, its rights over it, and the
 // plan's bounds.
 func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, error) {
-	plan, err := engine.Plan(a.engine, a.store.Spec.Plan)
+	plan, err := engine.Plan(a.engine, a.planName())
 	if err != nil {
 		return stalled("PlanNotOffered", err.Error()), nil
 	}
@@ -58,7 +58,7 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 }
 
 func namespaceDone(a *attempt) result {
-	return done("NamespaceReady", fmt.Sprintf("Namespace %s stands with the bounds of plan %s.", a.namespace, a.store.Spec.Plan))
+	return done("NamespaceReady", fmt.Sprintf("Namespace %s stands with the bounds of plan %s.", a.namespace, a.planName()))
 }
 
 // notGrantedYet tells of a refused request in the store's namespace. Just after

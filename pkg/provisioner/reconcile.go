@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,10 +54,11 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.
 	a.memory.namespace = a.namespace
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("store", klog.KObj(store), "uid", store.UID, "generation", store.Generation))
 	switch {
+	case store.DeletionTimestamp != nil:
+		// Whoever deletes a suspended store means it.
+		return c.delete(ctx, a)
 	case store.Spec.Suspend:
 		return 0, c.suspend(ctx, a)
-	case store.DeletionTimestamp != nil:
-		return c.delete(ctx, a)
 	}
 	return c.provision(ctx, a)
 }
@@ -88,11 +90,7 @@ func (c *Controller) suspend(ctx context.Context, a *attempt) error {
 	if ready := a.condition(v1alpha1.ConditionReady); ready != nil {
 		status = ready.Status
 	}
-	message := "The provisioner leaves the store as it is while spec.suspend is true."
-	if a.store.DeletionTimestamp != nil {
-		message = "The store is to be deleted once spec.suspend is false."
-	}
-	a.setCondition(v1alpha1.ConditionReady, status, "Suspended", message)
+	a.setCondition(v1alpha1.ConditionReady, status, "Suspended", "The provisioner leaves the store as it is while spec.suspend is true.")
 	a.setAbnormal("", "", "")
 	a.store.Status.ObservedGeneration = a.store.Generation
 	return c.writeStatus(ctx, a)
@@ -113,9 +111,17 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 	a.engine = engine
 	a.store.Status.Namespace = a.namespace
 	a.store.Status.URL, a.store.Status.AdminURL = c.platform.URL(a.store), c.platform.AdminURL(engine, a.store)
+	if a.request, a.problem, err = c.wanted(ctx, a); err != nil {
+		return 0, err
+	}
+	if a.request != nil && !a.takenBack() {
+		// The store asks for something else than what has failed.
+		a.releaseStatus().Failed = nil
+	}
 
 	var again time.Duration
-	for _, name := range stepNames {
+	var tookBack *result
+	for i, name := range stepNames {
 		r, err := c.runStep(ctx, a, name)
 		if err != nil {
 			if !a.isTrue(name) {
@@ -128,12 +134,20 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 				// An answer counts only if all before it was done when it came.
 				c.probes.forget(a.store.UID)
 			}
+			if i > slices.Index(stepNames, v1alpha1.ConditionReleaseInstalled) {
+				r = c.overdue(a, r, i*100_000+a.reached())
+			}
 			c.stopAt(a, name, r)
 			return r.again, c.writeStatus(ctx, a)
 		}
 		c.record(a, name, r)
+		if r.tookBack {
+			tookBack = &r
+		}
 		again = r.again
 	}
-	c.summarize(a, nil)
+	a.noteReady()
+	a.memory.progress = progress{}
+	c.summarize(a, tookBack)
 	return again, c.writeStatus(ctx, a)
 }

@@ -18,6 +18,7 @@ import (
 const (
 	actionInstall   = "install"
 	actionUpgrade   = "upgrade"
+	actionRollback  = "rollback"
 	actionUnlock    = "unlock"
 	actionUninstall = "uninstall"
 )
@@ -25,97 +26,123 @@ const (
 // maxActions is how many actions status.release keeps.
 const maxActions = 3
 
-// releaseInstalled sees to it that the newest revision of the release is
-// deployed and was made from the chart and the values that the store asks for.
-// Nothing is ever uninstalled to get there.
-func (c *Controller) releaseInstalled(ctx context.Context, a *attempt) (result, error) {
+// wanted is the release that the store asks for, or else what is wrong with
+// asking for it.
+func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *result, error) {
+	problem := func(r result) (*helm.Request, *result, error) { return nil, &r, nil }
 	values, err := engine.Values(a.engine, a.store, c.platform)
 	var notOffered *engine.NotOfferedError
 	switch {
 	case errors.As(err, &notOffered):
-		return stalled("VersionNotOffered", err.Error()), nil
+		return problem(stalled("VersionNotOffered", err.Error()))
 	case err != nil:
-		return stalled("InvalidValues", err.Error()), nil
+		return problem(stalled("InvalidValues", err.Error()))
 	}
 	source, err := chartSource(a.engine, a.store)
 	if err != nil {
-		return stalled("InvalidEngine", err.Error()), nil
+		return problem(stalled("InvalidEngine", err.Error()))
 	}
 	// The source changes when somebody corrects it, so it is the goal.
-	if hold := a.memory.helm.wait(source.String(), c.now()); hold > 0 {
-		return a.memory.helm.last(hold), nil
+	if hold := a.memory.chart.wait(source.String(), c.now()); hold > 0 {
+		return problem(a.memory.chart.last(hold))
 	}
 	chart, err := c.charts.Load(ctx, source)
 	if err != nil {
-		return a.memory.helm.failed(source.String(), "ChartUnavailable", err.Error(), c.now()), nil
+		return problem(a.memory.chart.failed(source.String(), "ChartUnavailable", err.Error(), c.now()))
 	}
+	a.memory.chart = retry{}
 	digest, err := engine.Digest(values)
 	if err != nil {
-		return result{}, err
+		return nil, nil, err
 	}
-	request := helm.Request{
+	request := &helm.Request{
 		Namespace: a.namespace, Name: ReleaseName, Chart: chart, Values: values,
 		Labels:      map[string]string{LabelChartDigest: chart.Digest, LabelValuesDigest: digest},
 		Description: fmt.Sprintf("Store %s/%s generation %d", a.store.Namespace, a.store.Name, a.store.Generation),
 	}
-	return c.bringRelease(ctx, a, request)
+	if ready := a.releaseStatus().Ready; ready != nil {
+		request.Keep = int(ready.Revision)
+	}
+	return request, nil, nil
 }
 
-// bringRelease does the one action that brings the release to request, if one
-// is needed and not held back.
-func (c *Controller) bringRelease(ctx context.Context, a *attempt, request helm.Request) (result, error) {
+// contentDigest identifies the chart and the values that labels stand for.
+func contentDigest(labels map[string]string) string {
+	return labels[LabelChartDigest] + labels[LabelValuesDigest]
+}
+
+// releaseInstalled sees to it that the newest revision of the release is
+// deployed and was made from the chart and the values that the store asks for,
+// or from those before if they have failed. Nothing is ever uninstalled to get
+// there.
+func (c *Controller) releaseInstalled(ctx context.Context, a *attempt) (result, error) {
+	if a.problem != nil {
+		return *a.problem, nil
+	}
 	if err := c.readRelease(ctx, a); err != nil {
 		return result{}, err
 	}
-	action, goal := actionInstall, request.Labels[LabelChartDigest]+request.Labels[LabelValuesDigest]
-	pace := &a.memory.helm
+	if a.takenBack() && a.release != nil {
+		return c.returnRelease(ctx, a)
+	}
+	return c.bringRelease(ctx, a)
+}
+
+// bringRelease does the one action that brings the release to what is wanted, if
+// one is needed and not held back.
+func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, error) {
+	request := *a.request
+	r := waiting("Installing", "Helm installs the shop.", 0)
+	action, goal := actionInstall, contentDigest(request.Labels)
+	act := func() (*helm.Release, error) { return c.helm.Install(ctx, request) }
 	if a.release != nil {
-		missing, err := c.missingWorkloads(ctx, a)
-		if err != nil {
-			return result{}, err
-		}
-		switch {
-		case a.release.Status != helm.StatusDeployed, !carries(a.release, request.Labels):
-		case missing != "":
-			// Helm makes again what is not there. Paced, because whoever
-			// deletes it may do so again.
-			pace, goal = &a.memory.repair, missing
-		default:
+		r = waiting("Upgrading", "Helm brings the shop to what is asked for.", 0)
+		action, act = actionUpgrade, func() (*helm.Release, error) { return c.helm.Upgrade(ctx, request) }
+		if a.release.Status == helm.StatusDeployed && contentDigest(a.release.Labels) == goal {
+			drift, err := c.drift(ctx, a)
+			if err != nil {
+				return result{}, err
+			}
+			if drift != "" {
+				return c.repair(ctx, a, drift, action, act)
+			}
 			return a.releaseDone(request.Chart), nil
 		}
-		action = actionUpgrade
 	}
+	pace := &a.memory.helm
 	if hold := pace.wait(goal, c.now()); hold > 0 {
 		r := pace.last(hold)
 		r.stalled = allFailed(a.releaseStatus().Actions)
 		return r, nil
 	}
-
-	r := waiting("Installing", "Helm installs the shop.", 0)
-	act := c.helm.Install
-	if action == actionUpgrade {
-		r, act = waiting("Upgrading", "Helm brings the shop to what is asked for.", 0), c.helm.Upgrade
+	if err := c.act(ctx, a, r, action, act); err != nil {
+		r := pace.failed(goal, "ReleaseFailed", err.Error(), c.now())
+		r.stalled = allFailed(a.releaseStatus().Actions)
+		if pace.failures >= upgradeAttempts && c.mayTakeBack(a) {
+			return c.takeBack(a, err.Error()), nil
+		}
+		return r, nil
 	}
+	*pace = retry{}
+	return a.releaseDone(request.Chart), nil
+}
+
+// act does one Helm action, after r has told of it, and before its outcome is
+// told. The error is the action's.
+func (c *Controller) act(ctx context.Context, a *attempt, r result, action string, do func() (*helm.Release, error)) error {
 	c.probes.forget(a.store.UID)
 	c.stopAt(a, v1alpha1.ConditionReleaseInstalled, r)
 	if err := c.writeStatus(ctx, a); err != nil {
-		return result{}, err
+		return err
 	}
-	release, err := act(ctx, request)
+	release, err := do()
 	a.workloads = nil
 	c.recordAction(a, action, release, err)
 	if err != nil {
-		r := pace.failed(goal, "ReleaseFailed", err.Error(), c.now())
-		r.stalled = allFailed(a.store.Status.Release.Actions)
-		return r, nil
+		return err
 	}
-	a.release = release
-	if pace == &a.memory.repair {
-		pace.failed(goal, "WorkloadMissing", goal+" is gone again, and made anew.", c.now())
-	} else {
-		*pace = retry{}
-	}
-	return a.releaseDone(request.Chart), nil
+	a.release, a.acted = release, true
+	return nil
 }
 
 // readRelease reads the newest revision. One whose action did not end is
@@ -139,16 +166,6 @@ func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
 	}
 	a.release = release
 	return nil
-}
-
-// carries is true if the revision was made from what labels identify.
-func carries(release *helm.Release, labels map[string]string) bool {
-	for k, v := range labels {
-		if release.Labels[k] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // releaseDone notes the revision that is deployed, and the chart it carries.
@@ -182,7 +199,7 @@ func (c *Controller) recordAction(a *attempt, action string, release *helm.Relea
 	status.Actions = slices.Insert(status.Actions, 0, entry)
 	status.Actions = status.Actions[:min(len(status.Actions), maxActions)]
 	reason := map[string]string{
-		actionInstall: "Install", actionUpgrade: "Upgrade", actionUnlock: "Unlock", actionUninstall: "Uninstall",
+		actionInstall: "Install", actionUpgrade: "Upgrade", actionRollback: "Rollback", actionUnlock: "Unlock", actionUninstall: "Uninstall",
 	}[action] + strings.ToUpper(entry.Result[:1]) + entry.Result[1:]
 	c.events.Eventf(a.store, nil, eventType, reason, reason, "%s", note)
 }

@@ -77,7 +77,15 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 	news := before == nil || before.Reason != r.reason
 	step := a.stepOf(condition)
 	status := metav1.ConditionFalse
-	if r.outcome == outcomeDone {
+	switch {
+	case r.tookBack:
+		if step.State != v1alpha1.StepFailed || step.EndTime == nil {
+			a.begin(condition, c.now())
+			end := c.timestamp()
+			step.State, step.EndTime = v1alpha1.StepFailed, &end
+		}
+		step.Message = clip(r.message)
+	case r.outcome == outcomeDone:
 		status = metav1.ConditionTrue
 		if step.State != v1alpha1.StepDone {
 			a.begin(condition, c.now())
@@ -85,7 +93,7 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 			step.State, step.EndTime = v1alpha1.StepDone, &end
 		}
 		step.Message = ""
-	} else {
+	default:
 		a.begin(condition, c.now())
 		step.State, step.Message = v1alpha1.StepRunning, clip(r.message)
 		switch {
@@ -98,7 +106,7 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 	a.setCondition(condition, status, r.reason, r.message)
 	// Waiting is told by the status alone; an event is for what has happened.
 	if news && r.outcome != outcomeWaiting {
-		c.events.Eventf(a.store, nil, r.outcome.eventType(), r.reason, condition, "%s", clip(r.message))
+		c.events.Eventf(a.store, nil, r.eventType(), r.reason, condition, "%s", clip(r.message))
 	}
 }
 
@@ -118,13 +126,19 @@ func (c *Controller) stopAt(a *attempt, name string, r result) {
 }
 
 // summarize sets Ready, and Reconciling or Stalled, by the step that is not
-// done; r is nil if all are.
+// done, or is done with what was before; r is nil if all are as asked for.
 func (c *Controller) summarize(a *attempt, r *result) {
 	a.store.Status.ObservedGeneration = a.store.Generation
 	wasReady := a.isTrue(v1alpha1.ConditionReady)
-	if r == nil {
-		a.setAbnormal("", "", "")
-		a.setCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling", "The shop sells at "+a.store.Status.URL+".")
+	if r == nil || r.tookBack {
+		reason, message := "Selling", "The shop sells at "+a.store.Status.URL+"."
+		if r == nil {
+			a.setAbnormal("", "", "")
+		} else {
+			reason, message = r.reason, message+" "+r.message
+			a.setAbnormal(v1alpha1.ConditionStalled, r.reason, r.message)
+		}
+		a.setCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, reason, message)
 		if !wasReady {
 			c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "Ready", "Provision", "The shop sells at %s.", a.store.Status.URL)
 		}
@@ -140,7 +154,7 @@ func (c *Controller) summarize(a *attempt, r *result) {
 	}
 	a.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, r.reason, r.message)
 	if wasReady {
-		c.events.Eventf(a.store, nil, r.outcome.eventType(), "NotReady", "Provision", "%s", clip(r.message))
+		c.events.Eventf(a.store, nil, r.eventType(), "NotReady", "Provision", "%s", clip(r.message))
 	}
 }
 

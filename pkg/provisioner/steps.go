@@ -51,6 +51,9 @@ type result struct {
 	reason, message string
 	// stalled says that time alone will not help.
 	stalled bool
+	// tookBack says that the step is done with what was before, because what is
+	// asked for has failed.
+	tookBack bool
 	// idle says that this is how the store is wanted, and nothing is to be done.
 	idle bool
 	// again is when to look again without being woken; 0 is never.
@@ -98,8 +101,15 @@ type attempt struct {
 	// base is the status as it was read.
 	base *v1alpha1.StoreStatus
 
+	// request is the release that the store asks for; if it asks for none that
+	// can be made, problem says why.
+	request *helm.Request
+	problem *result
+
 	// release is the newest revision, once read; nil if there is none.
 	release *helm.Release
+	// acted says that this attempt has made the newest revision.
+	acted bool
 	// workloads are the release's workloads, once read since the last action.
 	workloads []workload
 }
@@ -113,6 +123,9 @@ type memory struct {
 	applied   string    // digest of what stands in the namespace
 	appliedAt time.Time
 	objects   map[int][]helm.Object // manifests by revision
+	checked   checked
+	progress  progress
+	chart     retry
 	helm      retry
 	repair    retry
 	jobs      retry
@@ -137,9 +150,9 @@ func pollInterval(waited, least, most time.Duration) time.Duration {
 // objectName names an object as messages do.
 func objectName(kind, name string) string { return kind + " " + name }
 
-// eventType is the type of the event that tells of an outcome.
-func (o outcome) eventType() string {
-	if o == outcomeFailed {
+// eventType is the type of the event that tells of the result.
+func (r *result) eventType() string {
+	if r.outcome == outcomeFailed || r.tookBack {
 		return corev1.EventTypeWarning
 	}
 	return corev1.EventTypeNormal

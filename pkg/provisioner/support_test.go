@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,6 +51,8 @@ func (alone) Begin(types.UID) (func(), bool) { return func() {}, true }
 func (alone) Mine(types.UID) bool            { return true }
 func (alone) Of(types.UID) int               { return 0 }
 func (alone) Notify(func(int, bool))         {}
+
+type cacheKey = cache.ObjectName
 
 var testKey = cache.NewObjectName("team-a", "flowers")
 
@@ -217,4 +220,21 @@ func completeJob(name string) *batchv1.Job {
 	return &batchv1.Job{ObjectMeta: released(name), Status: batchv1.JobStatus{
 		Conditions: []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}},
 	}}
+}
+
+// addPod gives the shop's Deployment a pod that runs, or has not started yet, in
+// place of the one before.
+func (w *world) addPod(t *testing.T, running bool) {
+	t.Helper()
+	pods := w.kube.CoreV1().Pods(testNamespace)
+	if err := pods.Delete(t.Context(), "shop-1", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "shop-1", Labels: map[string]string{"app": "shop"}}}
+	if running {
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "shop", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	}
+	if _, err := pods.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -22,7 +22,10 @@ import (
 type workload struct {
 	kind, name string
 	selector   *metav1.LabelSelector
+	generation int64
 	ready      bool
+	// nearer counts what its pods have reached, while it is not ready.
+	nearer int
 	// broken is set when the workload's own status says what is wrong.
 	broken *result
 	// progress says in a few words what is still to come.
@@ -34,6 +37,10 @@ type workload struct {
 func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, error) {
 	if err := c.readWorkloads(ctx, a); err != nil {
 		return result{}, err
+	}
+	if a.acted {
+		// What Helm has just made is right.
+		a.noteChecked()
 	}
 	var first *result
 	for i := range a.workloads {
@@ -59,10 +66,25 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 		return *first, nil
 	}
 	if missing, err := c.missingWorkloads(ctx, a); err != nil || missing != "" {
-		return waiting("WorkloadMissing", missing+" is not there.", a.memory.repair.wait(missing, c.now())), err
+		return waiting("WorkloadMissing", missing+" is not there.", a.memory.repair.wait(gone(missing), c.now())), err
 	}
 	a.memory.repair, a.memory.jobs = retry{}, retry{}
 	return done("WorkloadReady", fmt.Sprintf("All %d workloads of the release are ready.", len(a.workloads))), nil
+}
+
+// reached is how far the release's workloads have come; more is nearer to ready.
+func (a *attempt) reached() int {
+	// More than the pods of one workload ever reach.
+	const whole = 1000
+	sum := 0
+	for _, w := range a.workloads {
+		if w.ready {
+			sum += whole
+		} else {
+			sum += min(w.nearer, whole-1)
+		}
+	}
+	return sum
 }
 
 // readWorkloads reads the release's workloads, unless they are known already:
@@ -165,7 +187,7 @@ func deployment(d *appsv1.Deployment) workload {
 	want := ptr.Deref(d.Spec.Replicas, 1)
 	s := d.Status
 	w := workload{
-		kind: "Deployment", name: d.Name, selector: d.Spec.Selector,
+		kind: "Deployment", name: d.Name, generation: d.Generation, selector: d.Spec.Selector,
 		ready:    s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want,
 		progress: fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want),
 	}
@@ -182,7 +204,7 @@ func statefulSet(s *appsv1.StatefulSet) workload {
 	want := ptr.Deref(s.Spec.Replicas, 1)
 	status := s.Status
 	return workload{
-		kind: "StatefulSet", name: s.Name, selector: s.Spec.Selector,
+		kind: "StatefulSet", name: s.Name, generation: s.Generation, selector: s.Spec.Selector,
 		ready: status.ObservedGeneration >= s.Generation && status.Replicas == want && status.ReadyReplicas == want &&
 			status.UpdateRevision == status.CurrentRevision,
 		progress: fmt.Sprintf("%d of %d replicas are ready", status.ReadyReplicas, want),

@@ -32,6 +32,8 @@ type EngineSpec struct {
 	Credentials    []Credential
 	AdminLogin     *AdminLogin
 	Storefront     Storefront
+
+	ProgressDeadlineSeconds int32
 }
 
 // ChartSource is where a Helm chart comes from. Exactly one member is set.

@@ -88,7 +88,29 @@ type StoreRelease struct {
 	Chart        string
 	ChartVersion string
 	Revision     int64
+	Ready        *ReadyRevision
+	Failed       *FailedUpgrade
 	Actions      []ReleaseAction
+}
+
+// ReadyRevision is a revision with which the shop was ready, and what it runs.
+type ReadyRevision struct {
+	Revision     int64
+	Digest       string
+	Chart        string
+	ChartVersion string
+	Version      string
+	Plan         string
+}
+
+// FailedUpgrade is an upgrade that was taken back.
+type FailedUpgrade struct {
+	Digest     string
+	Version    string
+	Plan       string
+	Message    string
+	ReturnedTo int64
+	Time       metav1.Time
 }
 
 // ReleaseAction is one Helm action that ran for a store.

@@ -38,10 +38,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.EngineSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EngineVersion"):
 		return &platformv1alpha1.EngineVersionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FailedUpgrade"):
+		return &platformv1alpha1.FailedUpgradeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QuotaSubject"):
 		return &platformv1alpha1.QuotaSubjectApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RandomValue"):
 		return &platformv1alpha1.RandomValueApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ReadyRevision"):
+		return &platformv1alpha1.ReadyRevisionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ReleaseAction"):
 		return &platformv1alpha1.ReleaseActionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Store"):

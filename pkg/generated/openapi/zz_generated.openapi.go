@@ -85,9 +85,11 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.EnginePlan{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EnginePlan(ref),
 		v1alpha1.EngineSpec{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineSpec(ref),
 		v1alpha1.EngineVersion{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_EngineVersion(ref),
+		v1alpha1.FailedUpgrade{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_FailedUpgrade(ref),
 		v1alpha1.FieldChange{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_FieldChange(ref),
 		v1alpha1.QuotaSubject{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_QuotaSubject(ref),
 		v1alpha1.RandomValue{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
+		v1alpha1.ReadyRevision{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref),
 		v1alpha1.ReleaseAction{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
 		v1alpha1.SelfStoreQuotaReview{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReview(ref),
 		v1alpha1.SelfStoreQuotaReviewSpec{}.OpenAPIModelName():   schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewSpec(ref),
@@ -3315,6 +3317,14 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 							Ref:         ref(v1alpha1.Storefront{}.OpenAPIModelName()),
 						},
 					},
+					"progressDeadlineSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "progressDeadlineSeconds is how long a store may come no nearer to being ready. After that an upgrade has failed, and the store returns to what it ran before; a store that was never ready is Stalled, and still tried.",
+							Default:     600,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
 				},
 				Required: []string{"chart", "versions", "defaultVersion", "plans", "defaultPlan", "storefront"},
 			},
@@ -3358,6 +3368,65 @@ func schema_pkg_apis_platform_v1alpha1_EngineVersion(ref common.ReferenceCallbac
 		},
 		Dependencies: []string{
 			runtime.RawExtension{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_FailedUpgrade(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "FailedUpgrade is an upgrade that was taken back.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"digest": {
+						SchemaProps: spec.SchemaProps{
+							Description: "digest identifies the chart and the values that were asked for.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the engine version that was asked for.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"plan": {
+						SchemaProps: spec.SchemaProps{
+							Description: "plan is the plan that was asked for.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message tells why it failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"returnedTo": {
+						SchemaProps: spec.SchemaProps{
+							Description: "returnedTo is the revision that the release was rolled back to.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when it had failed.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"digest", "returnedTo", "time"},
+			},
+		},
+		Dependencies: []string{
+			v1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -3461,6 +3530,64 @@ func schema_pkg_apis_platform_v1alpha1_RandomValue(ref common.ReferenceCallback)
 					},
 				},
 				Required: []string{"length"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ReadyRevision is a revision with which the shop was ready, and what it runs.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"revision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revision is the release's revision.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"digest": {
+						SchemaProps: spec.SchemaProps{
+							Description: "digest identifies the chart and the values that the revision was made from.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"chart": {
+						SchemaProps: spec.SchemaProps{
+							Description: "chart is the chart's name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"chartVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "chartVersion is the chart's version.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the engine version it runs.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"plan": {
+						SchemaProps: spec.SchemaProps{
+							Description: "plan is the plan it was sized by.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"revision", "digest"},
 			},
 		},
 	}
@@ -4177,6 +4304,18 @@ func schema_pkg_apis_platform_v1alpha1_StoreRelease(ref common.ReferenceCallback
 							Format:      "int64",
 						},
 					},
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ready is the newest revision with which the shop was ready: where a failed upgrade returns to.",
+							Ref:         ref(v1alpha1.ReadyRevision{}.OpenAPIModelName()),
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is the upgrade that has failed and was taken back. It is not tried again until the store or its engine asks for something else.",
+							Ref:         ref(v1alpha1.FailedUpgrade{}.OpenAPIModelName()),
+						},
+					},
 					"actions": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -4199,7 +4338,7 @@ func schema_pkg_apis_platform_v1alpha1_StoreRelease(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ReleaseAction{}.OpenAPIModelName()},
+			v1alpha1.FailedUpgrade{}.OpenAPIModelName(), v1alpha1.ReadyRevision{}.OpenAPIModelName(), v1alpha1.ReleaseAction{}.OpenAPIModelName()},
 	}
 }
 
@@ -4400,7 +4539,7 @@ func schema_pkg_apis_platform_v1alpha1_StoreSpec(ref common.ReferenceCallback) c
 					},
 					"suspend": {
 						SchemaProps: spec.SchemaProps{
-							Description: "suspend stops the provisioner from acting on the store while it is true. The shop itself goes on as it is.",
+							Description: "suspend stops the provisioner from acting on the store while it is true. The shop itself goes on as it is, and deleting it works as ever.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},

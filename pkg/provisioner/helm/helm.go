@@ -69,6 +69,14 @@ type Interface interface {
 	// Upgrade makes another revision, whether the last one is deployed or
 	// failed. It returns ErrInterrupted if the last action did not end.
 	Upgrade(ctx context.Context, request Request) (*Release, error)
+	// Rollback makes the newest revision from the chart, the values and the
+	// labels of the revision to, which is kept in the history. It returns
+	// ErrInterrupted if the last action did not end, and ErrReleaseNotFound if
+	// there is no such revision.
+	Rollback(ctx context.Context, namespace, name string, to int) (*Release, error)
+	// Drift compares the objects of a revision's manifest, but for jobs, with
+	// those in the cluster.
+	Drift(ctx context.Context, namespace, name string, revision int) ([]Drift, error)
 	// Unlock marks the newest revision as failed if its action did not end, and
 	// does nothing otherwise. Nobody else may be at work on the release.
 	Unlock(ctx context.Context, namespace, name, reason string) (*Release, error)
@@ -90,6 +98,8 @@ type Request struct {
 	Labels map[string]string
 	// Description tells people reading the release's history why it was made.
 	Description string
+	// Keep is a revision that stays in the history whatever its age; 0 is none.
+	Keep int
 }
 
 // Release is one stored revision of a release.
@@ -108,6 +118,15 @@ type Object struct {
 	APIVersion, Kind string
 	// Name is the object's name.
 	Name string
+}
+
+// Drift is an object that is not as its revision made it.
+type Drift struct {
+	Object
+	// Missing says that it is gone.
+	Missing bool
+	// Field is the path of the first field that differs, if it is not missing.
+	Field string
 }
 
 // Status is how a revision's action ended, in Helm's words.

@@ -1,6 +1,8 @@
 package helm
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 
 	"helm.sh/helm/v3/pkg/release"
@@ -13,6 +15,8 @@ import (
 // have been written at all.
 type observer struct {
 	driver.Driver
+	// keep is a revision that is not deleted; 0 is none.
+	keep int
 
 	mu   sync.Mutex
 	last *Release
@@ -41,6 +45,15 @@ func (o *observer) Update(key string, rel *release.Release) error {
 	}
 	o.observe(rel)
 	return nil
+}
+
+// Delete deletes a revision, unless it is to be kept: Helm deletes the oldest
+// whether or not anybody may want to return to them.
+func (o *observer) Delete(key string) (*release.Release, error) {
+	if o.keep > 0 && strings.HasSuffix(key, fmt.Sprintf(".v%d", o.keep)) {
+		return o.Get(key)
+	}
+	return o.Driver.Delete(key)
 }
 
 // observe keeps the newest revision: an upgrade also rewrites the one before.

@@ -129,7 +129,7 @@ func (s *SDK) Install(ctx context.Context, r Request) (*Release, error) {
 	install.Labels, install.Description = r.Labels, r.Description
 	install.DisableHooks, install.SkipCRDs, install.DisableOpenAPIValidation = true, true, true
 	_, err = install.RunWithContext(context.WithoutCancel(ctx), chart, r.Values)
-	return outcome(observed, "installing", r, err)
+	return outcome(observed, "installing", r.Namespace, r.Name, err)
 }
 
 // Upgrade implements Interface.
@@ -145,6 +145,7 @@ func (s *SDK) Upgrade(ctx context.Context, r Request) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	observed.keep = r.Keep
 	chart, err := r.Chart.parse()
 	if err != nil {
 		return nil, err
@@ -156,17 +157,39 @@ func (s *SDK) Upgrade(ctx context.Context, r Request) (*Release, error) {
 	// The values are the whole truth: none of the last revision's are kept.
 	upgrade.ResetValues = true
 	_, err = upgrade.RunWithContext(context.WithoutCancel(ctx), r.Name, chart, r.Values)
-	return outcome(observed, "upgrading", r, err)
+	return outcome(observed, "upgrading", r.Namespace, r.Name, err)
+}
+
+// Rollback implements Interface.
+func (s *SDK) Rollback(ctx context.Context, namespace, name string, to int) (*Release, error) {
+	last, err := s.Get(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if last.Status.Interrupted() {
+		return nil, fmt.Errorf("%w: %s/%s revision %d is %s", ErrInterrupted, namespace, name, last.Revision, last.Status)
+	}
+	cfg, observed, err := s.configuration(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	observed.keep = to
+	if _, err := cfg.Releases.Get(name, to); errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil, fmt.Errorf("%w: %s/%s revision %d", ErrReleaseNotFound, namespace, name, to)
+	}
+	rollback := action.NewRollback(cfg)
+	rollback.Version, rollback.MaxHistory, rollback.DisableHooks = to, maxHistory, true
+	return outcome(observed, "rolling back", namespace, name, rollback.Run(name))
 }
 
 // outcome is what an action has come to, by what was stored.
-func outcome(observed *observer, doing string, r Request, err error) (*Release, error) {
+func outcome(observed *observer, doing, namespace, name string, err error) (*Release, error) {
 	stored := observed.stored()
 	if err != nil {
-		return stored, fmt.Errorf("%s release %s/%s: %w", doing, r.Namespace, r.Name, err)
+		return stored, fmt.Errorf("%s release %s/%s: %w", doing, namespace, name, err)
 	}
 	if stored == nil || stored.Status != StatusDeployed {
-		return stored, fmt.Errorf("%s release %s/%s: %w", doing, r.Namespace, r.Name, ErrNotStored)
+		return stored, fmt.Errorf("%s release %s/%s: %w", doing, namespace, name, ErrNotStored)
 	}
 	return stored, nil
 }

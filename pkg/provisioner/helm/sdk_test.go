@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -312,5 +314,91 @@ func TestInstallLeavesForeignObjectsAlone(t *testing.T) {
 	got, err := client.CoreV1().ConfigMaps(ns).Get(ctx, "shop", metav1.GetOptions{})
 	if err != nil || got.Data["title"] != "mine" {
 		t.Errorf("the foreign object was changed: %v (error %v)", got.Data, err)
+	}
+}
+
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	sdk, client, ns := onCluster(t)
+	ctx := t.Context()
+	install := request(t, ns, map[string]any{"title": "t1"})
+	if _, err := sdk.Install(ctx, install); err != nil {
+		t.Fatal(err)
+	}
+	// Revision 1 outlives the history's limit, revision 2 does not.
+	for revision := 2; revision <= 6; revision++ {
+		upgrade := request(t, ns, map[string]any{"title": fmt.Sprint("t", revision), "extra": true})
+		upgrade.Labels, upgrade.Keep = map[string]string{"platform.dev/values-digest": "d2"}, 1
+		if _, err := sdk.Upgrade(ctx, upgrade); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := sdk.Rollback(ctx, ns, "store", 2); !errors.Is(err, ErrReleaseNotFound) {
+		t.Errorf("Rollback to what is no more: got %v, want ErrReleaseNotFound", err)
+	}
+	rel, err := sdk.Rollback(ctx, ns, "store", 1)
+	if err != nil || rel.Revision != 7 || rel.Status != StatusDeployed {
+		t.Fatalf("Rollback: got %+v, %v", rel, err)
+	}
+	if got := title(t, client, ns); got != "t1" {
+		t.Errorf("the title is %q, want t1", got)
+	}
+	if _, err := client.CoreV1().ConfigMaps(ns).Get(ctx, "extra", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("what only the later revisions had is still there (error %v)", err)
+	}
+	if got, err := sdk.Get(ctx, ns, "store"); err != nil || got.Revision != 7 || got.Labels["platform.dev/values-digest"] != "d1" {
+		t.Errorf("Get: got %+v, %v, want revision 7 with the labels of revision 1", got, err)
+	}
+}
+
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	sdk, client, ns := onCluster(t)
+	ctx := t.Context()
+	if _, err := sdk.Install(ctx, request(t, ns, map[string]any{"title": "Flowers"})); err != nil {
+		t.Fatal(err)
+	}
+	patch := func(resource func(name string, data []byte) error, data string) func() error {
+		return func() error { return resource("shop", []byte(data)) }
+	}
+	deployment := func(name string, data []byte) error {
+		_, err := client.AppsV1().Deployments(ns).Patch(ctx, name, types.StrategicMergePatchType, data, metav1.PatchOptions{})
+		return err
+	}
+	config := func(name string, data []byte) error {
+		_, err := client.CoreV1().ConfigMaps(ns).Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{})
+		return err
+	}
+	deploymentObject, configObject := Object{"apps/v1", "Deployment", "shop"}, Object{"v1", "ConfigMap", "shop"}
+	for _, step := range []struct {
+		name   string
+		change func() error
+		want   []Drift
+	}{
+		{"nothing", func() error { return nil }, nil},
+		{"what the chart leaves open", patch(deployment, `{"metadata":{"annotations":{"note":"x"}},"spec":{"replicas":0,"template":{"metadata":{"annotations":{"restartedAt":"now"}}}}}`), nil},
+		{"a field of a workload", patch(deployment, `{"spec":{"template":{"spec":{"containers":[{"name":"shop","image":"other:1"}]}}}}`), []Drift{{Object: deploymentObject, Field: "spec.template.spec.containers"}}},
+		{"other content", patch(config, `{"data":{"title":"Trees"}}`), []Drift{{Object: configObject, Field: "data.title"}, {Object: deploymentObject, Field: "spec.template.spec.containers"}}},
+		{"an object that is gone", func() error { return client.AppsV1().Deployments(ns).Delete(ctx, "shop", metav1.DeleteOptions{}) },
+			[]Drift{{Object: configObject, Field: "data.title"}, {Object: deploymentObject, Missing: true}}},
+		{"the same release again", func() error {
+			_, err := sdk.Upgrade(ctx, request(t, ns, map[string]any{"title": "Flowers"}))
+			return err
+		}, nil},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		rel, err := sdk.Get(ctx, ns, "store")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := sdk.Drift(ctx, ns, "store", rel.Revision)
+		if err != nil {
+			t.Fatalf("%s: Drift: %v", step.name, err)
+		}
+		if diff := cmp.Diff(step.want, got, cmpopts.SortSlices(func(a, b Drift) bool { return a.Kind < b.Kind })); diff != "" {
+			t.Errorf("%s: drift (-want +got):\n%s", step.name, diff)
+		}
 	}
 }

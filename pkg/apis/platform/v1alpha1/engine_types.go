@@ -133,6 +133,17 @@ type EngineSpec struct {
 
 	// storefront says how to tell that a shop of this engine sells.
 	Storefront Storefront `json:"storefront"`
+
+	// progressDeadlineSeconds is how long a store may come no nearer to being
+	// ready. After that an upgrade has failed, and the store returns to what it
+	// ran before; a store that was never ready is Stalled, and still tried.
+	//
+	// +optional
+	// +default=600
+	// +k8s:optional
+	// +k8s:minimum=10
+	// +k8s:maximum=86400
+	ProgressDeadlineSeconds int32 `json:"progressDeadlineSeconds,omitempty"`
 }
 
 // ChartSource is where a Helm chart comes from. Exactly one member is set.

@@ -102,7 +102,7 @@ type StoreSpec struct {
 	PowerState PowerState `json:"powerState,omitempty"`
 
 	// suspend stops the provisioner from acting on the store while it is true.
-	// The shop itself goes on as it is.
+	// The shop itself goes on as it is, and deleting it works as ever.
 	//
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
@@ -300,6 +300,20 @@ type StoreRelease struct {
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
 
+	// ready is the newest revision with which the shop was ready: where a
+	// failed upgrade returns to.
+	//
+	// +optional
+	// +k8s:optional
+	Ready *ReadyRevision `json:"ready,omitempty"`
+
+	// failed is the upgrade that has failed and was taken back. It is not tried
+	// again until the store or its engine asks for something else.
+	//
+	// +optional
+	// +k8s:optional
+	Failed *FailedUpgrade `json:"failed,omitempty"`
+
 	// actions are the last three Helm actions, the newest first.
 	//
 	// +optional
@@ -307,6 +321,65 @@ type StoreRelease struct {
 	// +k8s:optional
 	// +k8s:maxItems=3
 	Actions []ReleaseAction `json:"actions,omitempty"`
+}
+
+// ReadyRevision is a revision with which the shop was ready, and what it runs.
+type ReadyRevision struct {
+	// revision is the release's revision.
+	Revision int64 `json:"revision"`
+
+	// digest identifies the chart and the values that the revision was made
+	// from.
+	Digest string `json:"digest"`
+
+	// chart is the chart's name.
+	//
+	// +optional
+	Chart string `json:"chart,omitempty"`
+
+	// chartVersion is the chart's version.
+	//
+	// +optional
+	ChartVersion string `json:"chartVersion,omitempty"`
+
+	// version is the engine version it runs.
+	//
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// plan is the plan it was sized by.
+	//
+	// +optional
+	Plan string `json:"plan,omitempty"`
+}
+
+// FailedUpgrade is an upgrade that was taken back.
+type FailedUpgrade struct {
+	// digest identifies the chart and the values that were asked for.
+	Digest string `json:"digest"`
+
+	// version is the engine version that was asked for.
+	//
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// plan is the plan that was asked for.
+	//
+	// +optional
+	Plan string `json:"plan,omitempty"`
+
+	// message tells why it failed.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// returnedTo is the revision that the release was rolled back to.
+	ReturnedTo int64 `json:"returnedTo"`
+
+	// time is when it had failed.
+	//
+	// +k8s:opaqueType
+	Time metav1.Time `json:"time"`
 }
 
 // ReleaseAction is one Helm action that ran for a store.

@@ -37,6 +37,9 @@ func SetObjectDefaults_Engine(in *Engine) {
 			a.Status = 200
 		}
 	}
+	if in.Spec.ProgressDeadlineSeconds == 0 {
+		in.Spec.ProgressDeadlineSeconds = 600
+	}
 }
 
 func SetObjectDefaults_EngineList(in *EngineList) {

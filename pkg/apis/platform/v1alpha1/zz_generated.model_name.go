@@ -63,6 +63,11 @@ func (in EngineVersion) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in FailedUpgrade) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.FailedUpgrade"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in FieldChange) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.FieldChange"
 }
@@ -75,6 +80,11 @@ func (in QuotaSubject) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RandomValue) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.RandomValue"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ReadyRevision) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.ReadyRevision"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -1301,6 +1301,42 @@ func Validate_EngineSpec(
 		errs = append(errs, fn(fldPath.Child("storefront"), &obj.Storefront, oldVal, oldObj != nil)...)
 	}
 
+	{ // field EngineSpec.ProgressDeadlineSeconds
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *int32,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			// optional fields with default values are effectively required
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.Maximum(ctx, op, fldPath, obj, oldObj, 86400); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			if e := validate.Minimum(ctx, op, fldPath, obj, oldObj, 10); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineSpec) *int32 {
+				return &oldObj.ProgressDeadlineSeconds
+			})
+		errs = append(errs, fn(fldPath.Child("progressDeadlineSeconds"), &obj.ProgressDeadlineSeconds, oldVal, oldObj != nil)...)
+	}
+
 	return errs
 }
 
@@ -2105,6 +2141,62 @@ func Validate_StoreRelease(
 	// field StoreRelease.Chart has no validation
 	// field StoreRelease.ChartVersion has no validation
 	// field StoreRelease.Revision has no validation
+
+	{ // field StoreRelease.Ready
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *ReadyRevision,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRelease) *ReadyRevision {
+				return oldObj.Ready
+			})
+		errs = append(errs, fn(fldPath.Child("ready"), obj.Ready, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreRelease.Failed
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *FailedUpgrade,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRelease) *FailedUpgrade {
+				return oldObj.Failed
+			})
+		errs = append(errs, fn(fldPath.Child("failed"), obj.Failed, oldVal, oldObj != nil)...)
+	}
 
 	{ // field StoreRelease.Actions
 		fn := func(

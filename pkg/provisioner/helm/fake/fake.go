@@ -16,15 +16,19 @@ import (
 // it is safe for concurrent use.
 type Helm struct {
 	// Fail, if set, is asked before each action ("install", "upgrade",
-	// "unlock", "uninstall"); the error it returns is the action's. An install
+	// "rollback", "unlock", "uninstall"); the error it returns is the action's. An install
 	// or upgrade that fails so is stored as failed, as Helm does. Set it before
 	// the first use.
 	Fail func(action string) error
 	// Manifest is what Objects returns for every revision.
 	Manifest []helm.Object
+	// Drifts is what Drift returns until the next upgrade or rollback. Set it
+	// while nothing else uses the fake.
+	Drifts []helm.Drift
 
 	mu       sync.Mutex
 	releases map[string]helm.Release
+	history  map[string]helm.Release // by namespace/name/revision
 	actions  []string
 	requests []helm.Request
 }
@@ -58,6 +62,10 @@ func (h *Helm) put(namespace, name string, rel helm.Release) {
 		h.releases = map[string]helm.Release{}
 	}
 	h.releases[namespace+"/"+name] = rel
+	if h.history == nil {
+		h.history = map[string]helm.Release{}
+	}
+	h.history[fmt.Sprintf("%s/%s/%d", namespace, name, rel.Revision)] = rel
 }
 
 // begin notes the action and tells whether it is to fail.
@@ -115,8 +123,38 @@ func (h *Helm) store(action string, r helm.Request, revision int) (*helm.Release
 	rel := helm.Release{Revision: revision, Status: helm.StatusDeployed, Labels: maps.Clone(r.Labels)}
 	if err != nil {
 		rel.Status = helm.StatusFailed
+	} else {
+		h.Drifts = nil
 	}
 	h.put(r.Namespace, r.Name, rel)
+	return &rel, err
+}
+
+// Drift implements helm.Interface.
+func (h *Helm) Drift(_ context.Context, _, _ string, _ int) ([]helm.Drift, error) {
+	return h.Drifts, nil
+}
+
+// Rollback implements helm.Interface.
+func (h *Helm) Rollback(_ context.Context, namespace, name string, to int) (*helm.Release, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last := h.releases[namespace+"/"+name]
+	target, ok := h.history[fmt.Sprintf("%s/%s/%d", namespace, name, to)]
+	switch {
+	case !ok:
+		return nil, helm.ErrReleaseNotFound
+	case last.Status.Interrupted():
+		return nil, helm.ErrInterrupted
+	}
+	err := h.begin("rollback")
+	rel := helm.Release{Revision: last.Revision + 1, Status: helm.StatusDeployed, Labels: maps.Clone(target.Labels)}
+	if err != nil {
+		rel.Status = helm.StatusFailed
+	} else {
+		h.Drifts = nil
+	}
+	h.put(namespace, name, rel)
 	return &rel, err
 }
 

@@ -48,6 +48,10 @@ type EngineSpecApplyConfiguration struct {
 	AdminLogin *AdminLoginApplyConfiguration `json:"adminLogin,omitempty"`
 	// storefront says how to tell that a shop of this engine sells.
 	Storefront *StorefrontApplyConfiguration `json:"storefront,omitempty"`
+	// progressDeadlineSeconds is how long a store may come no nearer to being
+	// ready. After that an upgrade has failed, and the store returns to what it
+	// ran before; a store that was never ready is Stalled, and still tried.
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
 }
 
 // EngineSpecApplyConfiguration constructs a declarative configuration of the EngineSpec type for use with
@@ -177,5 +181,13 @@ func (b *EngineSpecApplyConfiguration) WithAdminLogin(value *AdminLoginApplyConf
 // If called multiple times, the Storefront field is set to the value of the last call.
 func (b *EngineSpecApplyConfiguration) WithStorefront(value *StorefrontApplyConfiguration) *EngineSpecApplyConfiguration {
 	b.Storefront = value
+	return b
+}
+
+// WithProgressDeadlineSeconds sets the ProgressDeadlineSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ProgressDeadlineSeconds field is set to the value of the last call.
+func (b *EngineSpecApplyConfiguration) WithProgressDeadlineSeconds(value int32) *EngineSpecApplyConfiguration {
+	b.ProgressDeadlineSeconds = &value
 	return b
 }

@@ -17,6 +17,12 @@ type StoreReleaseApplyConfiguration struct {
 	ChartVersion *string `json:"chartVersion,omitempty"`
 	// revision is the release's revision as Helm counts them.
 	Revision *int64 `json:"revision,omitempty"`
+	// ready is the newest revision with which the shop was ready: where a
+	// failed upgrade returns to.
+	Ready *ReadyRevisionApplyConfiguration `json:"ready,omitempty"`
+	// failed is the upgrade that has failed and was taken back. It is not tried
+	// again until the store or its engine asks for something else.
+	Failed *FailedUpgradeApplyConfiguration `json:"failed,omitempty"`
 	// actions are the last three Helm actions, the newest first.
 	Actions []ReleaseActionApplyConfiguration `json:"actions,omitempty"`
 }
@@ -56,6 +62,22 @@ func (b *StoreReleaseApplyConfiguration) WithChartVersion(value string) *StoreRe
 // If called multiple times, the Revision field is set to the value of the last call.
 func (b *StoreReleaseApplyConfiguration) WithRevision(value int64) *StoreReleaseApplyConfiguration {
 	b.Revision = &value
+	return b
+}
+
+// WithReady sets the Ready field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Ready field is set to the value of the last call.
+func (b *StoreReleaseApplyConfiguration) WithReady(value *ReadyRevisionApplyConfiguration) *StoreReleaseApplyConfiguration {
+	b.Ready = value
+	return b
+}
+
+// WithFailed sets the Failed field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Failed field is set to the value of the last call.
+func (b *StoreReleaseApplyConfiguration) WithFailed(value *FailedUpgradeApplyConfiguration) *StoreReleaseApplyConfiguration {
+	b.Failed = value
 	return b
 }
 

@@ -40,7 +40,7 @@ type StoreSpecApplyConfiguration struct {
 	// its secrets and its URL, and has no running pods.
 	PowerState *platformv1alpha1.PowerState `json:"powerState,omitempty"`
 	// suspend stops the provisioner from acting on the store while it is true.
-	// The shop itself goes on as it is.
+	// The shop itself goes on as it is, and deleting it works as ever.
 	Suspend *bool `json:"suspend,omitempty"`
 	// deletionProtection refuses to delete the store while it is true.
 	DeletionProtection *bool `json:"deletionProtection,omitempty"`

@@ -1,0 +1,94 @@
+package provisioner
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgotesting "k8s.io/client-go/testing"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// watchReady notes what each write of the status says of Ready.
+func (w *world) watchReady(t *testing.T) *[]string {
+	t.Helper()
+	var told []string
+	w.api.PrependReactor("update", "stores", func(action clientgotesting.Action) (bool, runtime.Object, error) {
+		store := action.(clientgotesting.UpdateAction).GetObject().(*v1alpha1.Store)
+		for _, c := range store.Status.Conditions {
+			if c.Type == v1alpha1.ConditionReady {
+				told = append(told, string(c.Status)+" "+c.Reason+" "+c.Message)
+			}
+		}
+		return false, nil, nil
+	})
+	return &told
+}
+
+func TestDriftIsToldAndRepaired(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		drift func(t *testing.T, w *world)
+		want  string
+	}{
+		"a changed workload": {func(t *testing.T, w *world) {
+			d := shopDeployment(1)
+			d.Generation, d.Status.ObservedGeneration = 2, 2
+			if _, err := w.kube.AppsV1().Deployments(testNamespace).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			w.helm.Drifts = []helm.Drift{{Object: helm.Object{Kind: "Deployment", Name: "shop"}, Field: "spec.replicas"}}
+		}, "False Drifted Deployment shop was changed in spec.replicas."},
+		"a deleted workload": {func(t *testing.T, w *world) {
+			if err := w.kube.AppsV1().Deployments(testNamespace).Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}, "False Drifted Deployment shop is gone."},
+		"something else, found by a process that has just started": {func(_ *testing.T, w *world) {
+			w.memories = map[cacheKey]*memory{}
+			w.helm.Drifts = []helm.Drift{{Object: helm.Object{Kind: "Service", Name: "shop"}, Missing: true}}
+		}, "False Drifted Service shop is gone."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := sellingWorld(t)
+			tc.drift(t, w)
+			told := w.watchReady(t)
+			w.reconcileOnce(t)
+			if len(*told) == 0 || (*told)[0] != tc.want {
+				t.Errorf("Ready was told as %q, want first %q", *told, tc.want)
+			}
+			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) {
+				t.Errorf("Helm was asked for %v, want one repair", actions)
+			}
+			events := ""
+			for len(w.events.Events) > 0 {
+				events += <-w.events.Events + "\n"
+			}
+			if !strings.Contains(events, corev1.EventTypeWarning+" Drifted ") || !strings.Contains(events, " DriftCorrected ") {
+				t.Errorf("events:\n%s", events)
+			}
+		})
+	}
+}
+
+// Who puts it back as it was before anybody looked has done no harm.
+func TestChangeThatIsNoDrift(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	d := shopDeployment(1)
+	d.Generation, d.Status.ObservedGeneration = 2, 2
+	if _, err := w.kube.AppsV1().Deployments(testNamespace).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install"}) {
+		t.Errorf("Helm was asked for %v", actions)
+	}
+}

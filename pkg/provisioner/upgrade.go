@@ -1,0 +1,160 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+const (
+	// upgradeAttempts is how often a Helm upgrade may fail before the store
+	// returns to what it ran before.
+	upgradeAttempts = 3
+	// defaultDeadline is the progress deadline of an engine that names none.
+	defaultDeadline = 10 * time.Minute
+)
+
+// An upgrade that has failed is taken back in two moves, each of which can be
+// repeated: first status.release.failed says so, then the release is rolled back
+// to the revision that was ready last. It holds for as long as the store asks for
+// exactly what has failed.
+
+// takenBack is true if what the store asks for has failed.
+func (a *attempt) takenBack() bool {
+	failed := a.releaseStatus().Failed
+	return failed != nil && a.request != nil && failed.Digest == contentDigest(a.request.Labels)
+}
+
+// mayTakeBack is true if there is something to return to: what was ready before,
+// and is not the same. A hibernated shop is not woken by returning.
+func (c *Controller) mayTakeBack(a *attempt) bool {
+	ready := a.releaseStatus().Ready
+	return ready != nil && a.request != nil && ready.Digest != contentDigest(a.request.Labels) &&
+		!a.takenBack() && a.store.Spec.PowerState != v1alpha1.PowerStateHibernated
+}
+
+// takeBack notes that the upgrade has failed. The next attempt returns.
+func (c *Controller) takeBack(a *attempt, why string) result {
+	status := a.releaseStatus()
+	status.Failed = &v1alpha1.FailedUpgrade{
+		Digest: contentDigest(a.request.Labels), Version: a.store.Spec.Version, Plan: a.store.Spec.Plan,
+		Message: clip(why), ReturnedTo: status.Ready.Revision, Time: c.timestamp(),
+	}
+	return failed("UpgradeFailed", why, time.Millisecond)
+}
+
+// returnRelease rolls the release back to what was ready before the upgrade that
+// has failed. The store then serves as before, and says what happened.
+func (c *Controller) returnRelease(ctx context.Context, a *attempt) (result, error) {
+	status := a.releaseStatus()
+	to, goal := int(status.Failed.ReturnedTo), "return to "+status.Ready.Digest
+	act := func() (*helm.Release, error) { return c.helm.Rollback(ctx, a.namespace, ReleaseName, to) }
+	if a.release.Status == helm.StatusDeployed && contentDigest(a.release.Labels) == status.Ready.Digest {
+		to = a.release.Revision
+		drift, err := c.drift(ctx, a)
+		if err != nil {
+			return result{}, err
+		}
+		if drift != "" {
+			return c.repair(ctx, a, drift, actionRollback, act)
+		}
+		return a.returned(), nil
+	}
+	pace := &a.memory.helm
+	if hold := pace.wait(goal, c.now()); hold > 0 {
+		return pace.last(hold), nil
+	}
+	r := waiting("Returning", fmt.Sprintf("Helm returns the shop to revision %d: %s", to, status.Failed.Message), 0)
+	switch err := c.act(ctx, a, r, actionRollback, act); {
+	case errors.Is(err, helm.ErrReleaseNotFound):
+		// There is nothing to return to any more, so on it goes.
+		status.Failed, status.Ready = nil, nil
+		return pace.failed(goal, "RevisionLost", err.Error(), c.now()), nil
+	case err != nil:
+		return pace.failed(goal, "RollbackFailed", err.Error(), c.now()), nil
+	}
+	*pace = retry{}
+	return a.returned(), nil
+}
+
+// returned is the result of a release that runs what was ready before.
+func (a *attempt) returned() result {
+	status := a.releaseStatus()
+	status.Revision = int64(a.release.Revision)
+	status.Chart, status.ChartVersion = status.Ready.Chart, status.Ready.ChartVersion
+	a.store.Status.Version = status.Ready.Version
+	r := done("UpgradeFailed", fmt.Sprintf("The upgrade to %s failed, returned to revision %d with %s. It is not tried again until the store or its engine changes. %s",
+		describeTarget(status.Failed.Version, status.Failed.Plan), status.Failed.ReturnedTo,
+		describeTarget(status.Ready.Version, status.Ready.Plan), status.Failed.Message))
+	r.tookBack = true
+	return r
+}
+
+func describeTarget(version, plan string) string {
+	return fmt.Sprintf("version %s, plan %s", version, plan)
+}
+
+// noteReady remembers the revision with which the shop is ready.
+func (a *attempt) noteReady() {
+	status := a.releaseStatus()
+	ready := &v1alpha1.ReadyRevision{
+		Revision: status.Revision, Digest: contentDigest(a.release.Labels), Chart: status.Chart, ChartVersion: status.ChartVersion,
+		Version: a.store.Status.Version, Plan: a.store.Spec.Plan,
+	}
+	if a.takenBack() {
+		ready.Plan = status.Ready.Plan
+	}
+	status.Ready = ready
+}
+
+// planName is the plan whose bounds the store has: that of what it runs.
+func (a *attempt) planName() string {
+	if a.takenBack() {
+		return a.releaseStatus().Ready.Plan
+	}
+	return a.store.Spec.Plan
+}
+
+// progress is how near a release has come to being ready, and since when.
+type progress struct {
+	digest string
+	best   int
+	since  time.Time
+}
+
+// overdue judges a step after the release that is not done: if it has come no
+// nearer for the engine's progress deadline, an upgrade is taken back, and
+// anything else is Stalled, and still waited for.
+func (c *Controller) overdue(a *attempt, r result, reached int) result {
+	if r.idle || a.release == nil {
+		return r
+	}
+	deadline := time.Duration(a.engine.Spec.ProgressDeadlineSeconds) * time.Second
+	if deadline <= 0 {
+		deadline = defaultDeadline
+	}
+	p := &a.memory.progress
+	if digest := contentDigest(a.release.Labels); p.digest != digest {
+		*p = progress{digest: digest, best: -1}
+	}
+	if reached > p.best {
+		p.best, p.since = reached, c.now()
+	}
+	left := deadline - c.now().Sub(p.since)
+	switch {
+	case left > 0:
+		if r.again == 0 || left < r.again {
+			r.again = left
+		}
+		return r
+	case c.mayTakeBack(a):
+		return c.takeBack(a, fmt.Sprintf("There was no progress for %s. %s", deadline, r.message))
+	}
+	r.stalled = true
+	r.message = fmt.Sprintf("%s There was no progress for %s.", r.message, deadline)
+	return r
+}

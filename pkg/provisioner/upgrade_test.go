@@ -1,0 +1,228 @@
+package provisioner
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// sellingWorld is a shop that sells with version 2.0, whose engine also offers
+// 3.0 and a larger plan.
+func sellingWorld(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, testStore())
+	engine := testEngine()
+	engine.Spec.ProgressDeadlineSeconds = 60
+	engine.Spec.Versions = append(engine.Spec.Versions, v1alpha1.EngineVersion{Name: "3.0"}, v1alpha1.EngineVersion{Name: "4.0"})
+	engine.Spec.Plans = append(engine.Spec.Plans, v1alpha1.EnginePlan{Name: "large", Quota: map[string]resource.Quantity{"limits.cpu": resource.MustParse("8")}})
+	engine.Spec.Mappings = append(engine.Spec.Mappings, v1alpha1.ValueMapping{Value: "version", From: v1alpha1.StoreFieldVersion}, v1alpha1.ValueMapping{Value: "plan", From: v1alpha1.StoreFieldPlan})
+	if err := w.informers[1].GetIndexer().Update(engine); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.kube.AppsV1().Deployments(testNamespace).Create(t.Context(), shopDeployment(1), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.helm.Manifest = []helm.Object{{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"}}
+	w.becomeReady(t)
+	return w
+}
+
+func shopDeployment(available int32) *appsv1.Deployment {
+	return &appsv1.Deployment{
+		ObjectMeta: released("shop"),
+		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}},
+		Status:     appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: available},
+	}
+}
+
+// setAvailable makes the shop's Deployment have its pod ready, or not.
+func (w *world) setAvailable(t *testing.T, available int32) {
+	t.Helper()
+	if _, err := w.kube.AppsV1().Deployments(testNamespace).UpdateStatus(t.Context(), shopDeployment(available), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantReturned checks a store that serves as before an upgrade that has failed.
+func wantReturned(t *testing.T, store *v1alpha1.Store, why string) {
+	t.Helper()
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "UpgradeFailed")
+	wantCondition(t, store, v1alpha1.ConditionStalled, metav1.ConditionTrue, "UpgradeFailed")
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionFalse, "UpgradeFailed")
+	wantCondition(t, store, v1alpha1.ConditionStorefrontReady, metav1.ConditionTrue, "Selling")
+	message := store.Status.Conditions[slices.IndexFunc(store.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionReady })].Message
+	for _, part := range []string{"upgrade to version 3.0", "returned to revision 1 with version 2.0", why} {
+		if !strings.Contains(message, part) {
+			t.Errorf("Ready says %q, without %q", message, part)
+		}
+	}
+	if store.Status.Version != "2.0" {
+		t.Errorf("status.version is %q, want what runs", store.Status.Version)
+	}
+}
+
+func TestUpgradeThatDoesNotBecomeReadyIsTakenBack(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version, s.Spec.Plan = "3.0", "large" })
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionFalse, "WorkloadProgressing")
+	if store.Status.Version != "3.0" {
+		t.Errorf("status.version is %q while 3.0 is installed", store.Status.Version)
+	}
+	w.clock = w.clock.Add(59 * time.Second)
+	w.reconcileOnce(t)
+	if slices.Contains(w.helm.Actions(), "rollback") {
+		t.Fatal("the upgrade was taken back before its deadline")
+	}
+	w.clock = w.clock.Add(2 * time.Second)
+	store = w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionFalse, "UpgradeFailed")
+
+	// The process ends here: what was decided is in the cluster.
+	w.memories = map[cacheKey]*memory{}
+	w.setAvailable(t, 1)
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	store = w.reconcileOnce(t)
+	wantReturned(t, store, "no progress for 1m0s. Deployment shop")
+	quota, err := w.kube.CoreV1().ResourceQuotas(testNamespace).Get(t.Context(), "store-plan", metav1.GetOptions{})
+	if err != nil || quota.Spec.Hard.Name("limits.cpu", "").String() != "2" {
+		t.Errorf("the quota is %v, want that of the plan that runs (error %v)", quota.Spec.Hard, err)
+	}
+	if revision := store.Status.Release.Revision; revision != 3 || store.Status.Release.Ready.Revision != 3 {
+		t.Errorf("the release is %+v, want revision 3, which is ready", store.Status.Release)
+	}
+
+	// It is not tried again, and nothing is written while nothing changes.
+	w.api.ClearActions()
+	w.clock = w.clock.Add(time.Hour)
+	w.reconcileOnce(t)
+	for _, action := range w.api.Actions() {
+		if action.GetVerb() != "get" {
+			t.Errorf("a store at rest was written: %s %s", action.GetVerb(), action.GetSubresource())
+		}
+	}
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade", "rollback"}) {
+		t.Errorf("Helm was asked for %v", actions)
+	}
+
+	// Asked for something else, it is upgraded at once.
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "4.0" })
+	store = w.becomeReady(t)
+	if store.Status.Version != "4.0" || store.Status.Release.Failed != nil {
+		t.Errorf("version %q, release %+v", store.Status.Version, store.Status.Release)
+	}
+	wantNoCondition(t, store, v1alpha1.ConditionStalled)
+}
+
+func TestProgressPutsTheDeadlineOff(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
+	for _, step := range []func(){
+		func() {},
+		func() { w.addPod(t, false) }, // The pod starts, and then runs.
+		func() { w.addPod(t, true) },
+	} {
+		step()
+		w.reconcileOnce(t)
+		w.clock = w.clock.Add(50 * time.Second)
+		w.reconcileOnce(t)
+	}
+	if slices.Contains(w.helm.Actions(), "rollback") {
+		t.Fatal("an upgrade that came nearer was taken back")
+	}
+	// A pod that starts over and over comes no nearer.
+	for range 3 {
+		w.addPod(t, false)
+		w.reconcileOnce(t)
+		w.addPod(t, true)
+		w.clock = w.clock.Add(20 * time.Second)
+		w.reconcileOnce(t)
+	}
+	if !slices.Contains(w.helm.Actions(), "rollback") {
+		t.Errorf("Helm was asked for %v, want a rollback", w.helm.Actions())
+	}
+}
+
+func TestUpgradeThatHelmRefusesIsTakenBack(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	w.helm.Fail = func(action string) error {
+		if action == "upgrade" {
+			return errors.New("the cluster says no")
+		}
+		return nil
+	}
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
+	for range upgradeAttempts {
+		w.reconcileOnce(t)
+		w.clock = w.clock.Add(time.Minute)
+	}
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	wantReturned(t, w.reconcileOnce(t), "the cluster says no")
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade", "upgrade", "upgrade", "rollback"}) {
+		t.Errorf("Helm was asked for %v", actions)
+	}
+}
+
+func TestWhatIsNoUpgradeIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		begin  func(t *testing.T, w *world)
+		reason string
+	}{
+		"a pod that fails later": {func(*testing.T, *world) {}, "WorkloadProgressing"},
+		"a hibernated shop": {func(t *testing.T, w *world) {
+			w.change(t, func(s *v1alpha1.Store) { s.Spec.Version, s.Spec.PowerState = "3.0", v1alpha1.PowerStateHibernated })
+		}, "WorkloadProgressing"},
+		"a shop that never sold": {func(t *testing.T, w *world) {
+			w.change(t, func(s *v1alpha1.Store) { s.Spec.Version, s.Status.Release.Ready = "3.0", nil })
+		}, "WorkloadProgressing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := sellingWorld(t)
+			w.setAvailable(t, 0)
+			tc.begin(t, w)
+			w.reconcileOnce(t)
+			w.clock = w.clock.Add(time.Hour)
+			store := w.reconcileOnce(t)
+			wantCondition(t, store, v1alpha1.ConditionStalled, metav1.ConditionTrue, tc.reason)
+			if slices.Contains(w.helm.Actions(), "rollback") {
+				t.Errorf("Helm was asked for %v", w.helm.Actions())
+			}
+		})
+	}
+}
+
+func TestLostRevisionIsNotReturnedTo(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version, s.Status.Release.Ready.Revision = "3.0", 99 })
+	w.reconcileOnce(t)
+	w.clock = w.clock.Add(time.Hour)
+	w.reconcileOnce(t)
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionFalse, "RevisionLost")
+	w.clock = w.clock.Add(time.Hour)
+	w.setAvailable(t, 1)
+	w.reconcileOnce(t)
+	if store := w.refresh(t); store.Status.Version != "3.0" {
+		t.Errorf("status.version is %q, want what is asked for, which is all there is", store.Status.Version)
+	}
+}
