@@ -121,6 +121,8 @@ type Controller struct {
 	events      events.EventRecorder
 	watches     *watches
 	probes      *probes
+	instruments *instruments
+	waiting     *agedQueue
 	queue       workqueue.TypedDelayingInterface[cache.ObjectName]
 	backoff     workqueue.TypedRateLimiter[cache.ObjectName]
 
@@ -151,12 +153,17 @@ func New(config Config) (*Controller, error) {
 		now:           time.Now,
 		broadcaster:   broadcaster,
 		events:        broadcaster.NewRecorder(scheme.Scheme, "platform.dev/"+FieldManager),
-		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[cache.ObjectName]{
-			Name: "stores",
-		}),
-		backoff:  workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](250*time.Millisecond, 2*time.Minute),
-		memories: map[cache.ObjectName]*memory{},
+		instruments:   newInstruments(),
+		backoff:       workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](250*time.Millisecond, 2*time.Minute),
+		memories:      map[cache.ObjectName]*memory{},
 	}
+	c.waiting = &agedQueue{now: func() time.Time { return c.now() }}
+	c.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[cache.ObjectName]{
+		Name: queueName,
+		Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[cache.ObjectName]{
+			Name: queueName, Queue: c.waiting,
+		}),
+	})
 	c.watches = newWatches(config.Metadata, c.wakeNamespace)
 	c.probes = newProbes(c.queue.Add, func() time.Time { return c.now() })
 	if err := c.inform(platforminformers.NewSharedInformerFactory(config.Stores, 0), informers.NewSharedInformerFactory(config.Kube, 0),

@@ -89,8 +89,9 @@ func (c *Controller) uninstall(ctx context.Context, a *attempt) error {
 	if _, err := c.helm.Get(ctx, a.namespace, ReleaseName); errors.Is(err, helm.ErrReleaseNotFound) {
 		return nil
 	}
+	started := c.now()
 	err := c.helm.Uninstall(ctx, a.namespace, ReleaseName)
-	c.recordAction(a, actionUninstall, nil, err)
+	c.recordAction(a, actionUninstall, started, nil, err)
 	return err
 }
 

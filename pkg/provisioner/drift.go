@@ -11,6 +11,10 @@ import (
 	"platform.dev/stores/pkg/provisioner/helm"
 )
 
+// reasonDrifted is the reason of ReleaseInstalled while something of the release
+// is not as it was made.
+const reasonDrifted = "Drifted"
+
 // checked are the workloads that were found to be as the release made them.
 type checked struct {
 	revision    int
@@ -80,7 +84,7 @@ func (k checked) covers(a *attempt) bool {
 // changes it may do so again.
 func (c *Controller) repair(ctx context.Context, a *attempt, drift, action string, act func() (*helm.Release, error)) (result, error) {
 	pace := &a.memory.repair
-	r := failed("Drifted", drift, 0)
+	r := failed(reasonDrifted, drift, 0)
 	// A job is no lasting part of a shop, and the one that has failed was deleted
 	// to be run again.
 	isJob := strings.HasPrefix(drift, "Job ")
@@ -96,6 +100,7 @@ func (c *Controller) repair(ctx context.Context, a *attempt, drift, action strin
 	}
 	pace.tried(drift, c.now())
 	if !isJob {
+		c.instruments.corrections.Inc()
 		c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "DriftCorrected", v1alpha1.ConditionReleaseInstalled, "Helm has made it again as the store asks for: %s", drift)
 	}
 	if a.takenBack() {

@@ -37,6 +37,8 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.
 		return 0, nil
 	}
 	defer end()
+	c.instruments.inflight.Inc()
+	defer c.instruments.inflight.Dec()
 	store, err := c.read(ctx, cached)
 	if apierrors.IsNotFound(err) {
 		c.forget(key)
@@ -114,9 +116,9 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 	if a.request, a.problem, err = c.wanted(ctx, a); err != nil {
 		return 0, err
 	}
-	if a.request != nil && !a.takenBack() {
+	if a.request != nil && a.store.Status.Release != nil && !a.takenBack() {
 		// The store asks for something else than what has failed.
-		a.releaseStatus().Failed = nil
+		a.store.Status.Release.Failed = nil
 	}
 
 	var again time.Duration
@@ -145,6 +147,9 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 			tookBack = &r
 		}
 		again = r.again
+	}
+	if !a.everReady() && !a.isTrue(v1alpha1.ConditionReady) {
+		c.instruments.provisioned(a.store, c.now(), resultSuccess)
 	}
 	a.noteReady()
 	a.memory.progress = progress{}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -60,8 +61,8 @@ func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *re
 		Labels:      map[string]string{LabelChartDigest: chart.Digest, LabelValuesDigest: digest},
 		Description: fmt.Sprintf("Store %s/%s generation %d", a.store.Namespace, a.store.Name, a.store.Generation),
 	}
-	if ready := a.releaseStatus().Ready; ready != nil {
-		request.Keep = int(ready.Revision)
+	if a.everReady() {
+		request.Keep = int(a.store.Status.Release.Ready.Revision)
 	}
 	return request, nil, nil
 }
@@ -135,9 +136,10 @@ func (c *Controller) act(ctx context.Context, a *attempt, r result, action strin
 	if err := c.writeStatus(ctx, a); err != nil {
 		return err
 	}
+	started := c.now()
 	release, err := do()
 	a.workloads = nil
-	c.recordAction(a, action, release, err)
+	c.recordAction(a, action, started, release, err)
 	if err != nil {
 		return err
 	}
@@ -157,12 +159,13 @@ func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
 		return err
 	}
 	if release.Status.Interrupted() {
-		was := release.Status
+		was, started := release.Status, c.now()
 		release, err = c.helm.Unlock(ctx, a.namespace, ReleaseName, fmt.Sprintf("The action was cut off, leaving %s", was))
-		c.recordAction(a, actionUnlock, release, err)
+		c.recordAction(a, actionUnlock, started, release, err)
 		if err != nil {
 			return err
 		}
+		c.instruments.unlocked.Inc()
 	}
 	a.release = release
 	return nil
@@ -184,8 +187,10 @@ func (a *attempt) releaseStatus() *v1alpha1.StoreRelease {
 	return a.store.Status.Release
 }
 
-// recordAction puts an action that has ended into the status and into an event.
-func (c *Controller) recordAction(a *attempt, action string, release *helm.Release, err error) {
+// recordAction puts an action that has ended into the status, an event and the
+// metrics.
+func (c *Controller) recordAction(a *attempt, action string, started time.Time, release *helm.Release, err error) {
+	c.instruments.helmAction(action, c.now().Sub(started), err)
 	entry := v1alpha1.ReleaseAction{Action: action, Result: "succeeded", Time: c.timestamp()}
 	if release != nil {
 		entry.Revision = int64(release.Revision)

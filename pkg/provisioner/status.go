@@ -83,6 +83,7 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 			a.begin(condition, c.now())
 			end := c.timestamp()
 			step.State, step.EndTime = v1alpha1.StepFailed, &end
+			c.observeStep(a, step, resultFailure)
 		}
 		step.Message = clip(r.message)
 	case r.outcome == outcomeDone:
@@ -91,6 +92,7 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 			a.begin(condition, c.now())
 			end := c.timestamp()
 			step.State, step.EndTime = v1alpha1.StepDone, &end
+			c.observeStep(a, step, resultSuccess)
 		}
 		step.Message = ""
 	default:
@@ -104,10 +106,17 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 		}
 	}
 	a.setCondition(condition, status, r.reason, r.message)
+	if news && (r.outcome == outcomeFailed || r.tookBack) {
+		c.instruments.failures.WithLabelValues(a.store.Spec.Engine, condition, r.reason).Inc()
+	}
 	// Waiting is told by the status alone; an event is for what has happened.
 	if news && r.outcome != outcomeWaiting {
 		c.events.Eventf(a.store, nil, r.eventType(), r.reason, condition, "%s", clip(r.message))
 	}
+}
+
+func (c *Controller) observeStep(a *attempt, step *v1alpha1.StoreStep, result string) {
+	c.instruments.step.WithLabelValues(a.store.Spec.Engine, step.Name, result).Observe(step.EndTime.Sub(step.StartTime.Time).Seconds())
 }
 
 // stopAt records a step that is not done, and what that means for the steps
@@ -146,6 +155,9 @@ func (c *Controller) summarize(a *attempt, r *result) {
 	}
 	switch {
 	case r.stalled:
+		if !a.everReady() && !a.isTrue(v1alpha1.ConditionStalled) {
+			c.instruments.provisioned(a.store, c.now(), resultFailure)
+		}
 		a.setAbnormal(v1alpha1.ConditionStalled, r.reason, r.message)
 	case r.idle:
 		a.setAbnormal("", "", "")

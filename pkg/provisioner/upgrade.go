@@ -23,17 +23,24 @@ const (
 // to the revision that was ready last. It holds for as long as the store asks for
 // exactly what has failed.
 
+// everReady is true if the shop was ready before.
+func (a *attempt) everReady() bool {
+	return a.store.Status.Release != nil && a.store.Status.Release.Ready != nil
+}
+
 // takenBack is true if what the store asks for has failed.
 func (a *attempt) takenBack() bool {
-	failed := a.releaseStatus().Failed
+	if !a.everReady() {
+		return false
+	}
+	failed := a.store.Status.Release.Failed
 	return failed != nil && a.request != nil && failed.Digest == contentDigest(a.request.Labels)
 }
 
 // mayTakeBack is true if there is something to return to: what was ready before,
 // and is not the same. A hibernated shop is not woken by returning.
 func (c *Controller) mayTakeBack(a *attempt) bool {
-	ready := a.releaseStatus().Ready
-	return ready != nil && a.request != nil && ready.Digest != contentDigest(a.request.Labels) &&
+	return a.everReady() && a.request != nil && a.store.Status.Release.Ready.Digest != contentDigest(a.request.Labels) &&
 		!a.takenBack() && a.store.Spec.PowerState != v1alpha1.PowerStateHibernated
 }
 

@@ -19,6 +19,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/cli/globalflag"
 	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/component-base/term"
 	"k8s.io/component-base/version/verflag"
 
@@ -98,6 +99,8 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	legacyregistry.MustRegister(controller.Registerables()...)
+	legacyregistry.CustomMustRegister(controller.Collector(), shares.Collector())
 	servers, err := serve(o, controller)
 	if err != nil {
 		return err
