@@ -53,7 +53,7 @@ function download(string $url): string
 			CURLOPT_FILE => $file,
 			CURLOPT_FAILONERROR => true,
 			CURLOPT_FOLLOWLOCATION => true,
-			CURLOPT_PROTOCOLS_STR => 'http,https',
+			CURLOPT_PROTOCOLS => CURLPROTO_HTTP | CURLPROTO_HTTPS,
 			CURLOPT_CONNECTTIMEOUT => 10,
 			CURLOPT_TIMEOUT => 120,
 		]);
