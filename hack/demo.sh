@@ -44,6 +44,17 @@ else
   order "$store" http://127.0.0.1:18080
 fi
 
+if kubectl get engine woocommerce >/dev/null 2>&1; then
+  printf '==> Create store books, of the other engine\n'
+  start=$SECONDS
+  kubectl apply -f artifacts/examples/books.yaml
+  kubectl wait --for=condition=Ready --timeout=5m store/books >/dev/null
+  printf '    ready after %ds, as %s\n' $((SECONDS - start)) "$(kubectl get engine woocommerce -o jsonpath='{.spec.displayName}')"
+  phase "Test store books" "$bin/helm" test store --namespace "$(kubectl get store books -o jsonpath='{.status.namespace}')" --timeout 3m --logs
+  # What it could do: place an order, or without WooCommerce only log in.
+  sed -n '/^POD LOGS/,$p' "$logs/Test-store-books.log" | sed -n '2s/^/    /p'
+fi
+
 shopkeeper
 cat <<END
 
