@@ -9,16 +9,17 @@ require __DIR__ . '/../wordpress.php';
 // Follows a change of the title, unless the owner has changed it in the admin.
 $title = (string) getenv('STORE_TITLE');
 $applied = get_option('store_applied_title');
-if ($applied === false || ($applied !== $title && get_option('blogname') === stored_title($applied))) {
-	update_option('blogname', stored_title($title));
+if ($applied === false || ($applied['title'] !== $title && $applied['stored'] === get_option('blogname'))) {
+	update_option('blogname', as_html($title));
+	update_option('store_applied_title', ['title' => $title, 'stored' => get_option('blogname')], false);
 }
-update_option('store_applied_title', $title, false);
 
 /**
- * The title as WordPress keeps it: as HTML. It escapes by itself, but leaves alone
- * what looks escaped already, such as the title "&amp;".
+ * The title as WordPress keeps it: as HTML. It escapes names again and again, and
+ * undoes what looks escaped twice, such as the title "&#65;"; an ampersand that is
+ * written as a number it leaves alone.
  */
-function stored_title(string $title): string
+function as_html(string $title): string
 {
-	return htmlspecialchars($title, ENT_QUOTES | ENT_SUBSTITUTE, 'UTF-8');
+	return strtr($title, ['&' => '&#038;', '<' => '&lt;', '>' => '&gt;', '"' => '&quot;', "'" => '&#039;']);
 }
