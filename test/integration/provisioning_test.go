@@ -1,0 +1,227 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-base/metrics"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm/fake"
+)
+
+func isReady(store *v1alpha1.Store) bool {
+	return meta.IsStatusConditionTrue(store.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// Stores that never become ready take no worker from the others: more of them than
+// there are workers, and the others get all the time but a moment.
+func TestNeverAgain34SlowStoresDelayNobody(t *testing.T) {
+	t.Parallel()
+	const workers, slowStores, others = 2, 4, 50
+	f := newFleet(t, nil)
+	f.start(t, workers)
+	slow := map[types.UID]bool{}
+	for i := range slowStores {
+		store := f.create(t, fmt.Sprint("slow-", i), func(s *v1alpha1.Store) {
+			s.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"theme":"dark"}`)}
+		})
+		slow[store.UID] = true
+	}
+	waiting := func() bool {
+		return !slices.ContainsFunc(f.list(t), func(s v1alpha1.Store) bool {
+			return slow[s.UID] && !meta.IsStatusConditionFalse(s.Status.Conditions, v1alpha1.ConditionWorkloadReady)
+		})
+	}
+	began := time.Now()
+	until(t, "the slow stores to wait for their pods", waiting)
+	if f.shares.within(slow, began.Add(-time.Hour), time.Now()) == 0 {
+		t.Fatal("nobody has worked on the slow stores")
+	}
+
+	began = time.Now()
+	for i := range others {
+		f.create(t, fmt.Sprint("shop-", i), nil)
+	}
+	until(t, "all other stores to be ready", func() bool {
+		ready := 0
+		for _, store := range f.list(t) {
+			if isReady(&store) {
+				ready++
+			}
+		}
+		return ready == others
+	})
+	if lost := f.shares.within(slow, began, time.Now()); lost > time.Second {
+		t.Errorf("the slow stores have kept workers for %s of %s, want at most a second", lost, time.Since(began))
+	}
+	if !waiting() {
+		t.Error("the slow stores did not stay slow")
+	}
+}
+
+// The metrics of stores are the list of stores, whatever happened before.
+func TestNeverAgain35MetricEqualsTheList(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, &fake.Helm{})
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // It is to be repeatable, not secret.
+	made := 0
+	for run := range 3 {
+		registry, stop := f.start(t, 2)
+		stopScraping := scrape(t, registry)
+		assertMetricsAreTheList(t, f, registry) // Of a controller that has just started.
+		for range 3 {
+			for range 6 {
+				if list := f.list(t); len(list) > 0 && random.IntN(3) == 0 {
+					if err := f.stores.Delete(t.Context(), list[random.IntN(len(list))].Name, metav1.DeleteOptions{}); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				f.create(t, fmt.Sprintf("shop-%d", made), nil)
+				made++
+			}
+			assertMetricsAreTheList(t, f, registry)
+		}
+		stopScraping()
+		stop()
+		// What comes and goes while no controller runs is counted all the same.
+		f.create(t, fmt.Sprintf("missed-%d", run), nil)
+		if err := f.stores.Delete(t.Context(), f.list(t)[0].Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// scrape reads all metrics again and again until stop is called: no moment is one at
+// which they cannot be had.
+func scrape(t *testing.T, registry metrics.KubeRegistry) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := registry.Gather(); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// assertMetricsAreTheList waits until nothing happens any more, and compares.
+func assertMetricsAreTheList(t *testing.T, f *fleet, registry metrics.KubeRegistry) {
+	t.Helper()
+	var list []v1alpha1.Store
+	until(t, "quiet", func() bool {
+		list = f.list(t)
+		return !slices.ContainsFunc(list, func(s v1alpha1.Store) bool { return s.DeletionTimestamp != nil || !isReady(&s) })
+	})
+	want := []string{}
+	for _, store := range list {
+		want = append(want, fmt.Sprintf("stores_store_info chart_version=%s,engine=%s,name=%s,namespace=%s,plan=%s",
+			store.Status.Release.ChartVersion, store.Spec.Engine, store.Name, store.Namespace, store.Spec.Plan))
+		for _, c := range store.Status.Conditions {
+			want = append(want, fmt.Sprintf("stores_store_condition name=%s,namespace=%s,status=%s,type=%s", store.Name, store.Namespace, c.Status, c.Type))
+		}
+	}
+	slices.Sort(want)
+	var diff string
+	defer func() {
+		if t.Failed() {
+			t.Logf("the metrics differ from the list (-list +metrics):\n%s", diff)
+		}
+	}()
+	eventually(t, "the watch to bring the last change", func(context.Context) (bool, error) {
+		got, err := storeSeries(registry)
+		diff = cmp.Diff(want, got)
+		return diff == "", err
+	})
+}
+
+// storeSeries are the series that name stores.
+func storeSeries(registry metrics.KubeRegistry) ([]string, error) {
+	families, err := registry.Gather()
+	if err != nil {
+		return nil, err
+	}
+	series := []string{}
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "stores_store_") {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			labels := make([]string, 0, len(m.GetLabel()))
+			for _, label := range m.GetLabel() {
+				labels = append(labels, label.GetName()+"="+label.GetValue())
+			}
+			if m.GetGauge().GetValue() != 1 {
+				labels = append(labels, fmt.Sprintf("value %v", m.GetGauge().GetValue()))
+			}
+			series = append(series, family.GetName()+" "+strings.Join(labels, ","))
+		}
+	}
+	slices.Sort(series)
+	return series, nil
+}
+
+// Hundreds of stores for one worker wait, and say so: none fails for having waited,
+// neither on its way up nor down.
+func TestNeverAgain37FullQueuesAreNoFailure(t *testing.T) {
+	t.Parallel()
+	const stores = 200
+	f := newFleet(t, &fake.Helm{})
+	for i := range stores {
+		f.create(t, fmt.Sprint("shop-", i), nil)
+	}
+	var waited atomic.Int64
+	f.follow(t, func(store *v1alpha1.Store) {
+		ready := meta.FindStatusCondition(store.Status.Conditions, v1alpha1.ConditionReady)
+		switch {
+		case ready == nil || ready.Reason == "" || ready.Message == "":
+			t.Errorf("store %s does not say what it waits for: %+v", store.Name, ready)
+		case ready.Reason == v1alpha1.ReasonPending:
+			waited.Add(1)
+		}
+		if meta.IsStatusConditionTrue(store.Status.Conditions, v1alpha1.ConditionStalled) {
+			t.Errorf("store %s has stalled: %s", store.Name, ready.Message)
+		}
+		for _, step := range store.Status.Steps {
+			if step.State == v1alpha1.StepFailed {
+				t.Errorf("store %s has failed at %s: %s", store.Name, step.Name, step.Message)
+			}
+		}
+	})
+	f.start(t, 1)
+	until(t, "all stores to be ready", func() bool {
+		return !slices.ContainsFunc(f.list(t), func(s v1alpha1.Store) bool { return !isReady(&s) })
+	})
+	if waited.Load() != stores {
+		t.Errorf("%d stores said that they were pending, want all %d", waited.Load(), stores)
+	}
+	if err := f.stores.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "all stores to be gone", func() bool { return len(f.list(t)) == 0 })
+}
