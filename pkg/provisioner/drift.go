@@ -15,16 +15,20 @@ import (
 // is not as it was made.
 const reasonDrifted = "Drifted"
 
-// checked are the workloads that were found to be as the release made them.
+// checked is what there was when all was found to be as the release made it.
 type checked struct {
 	revision    int
+	change      int64 // the last that the watches saw
 	generations map[string]int64
 }
 
 // drift names what of the newest revision was changed or is gone, or is empty.
 // All of the release is compared when a workload has another generation than it
-// had when all was right, or when none is known: watches tell of both at once.
+// had when all was right, or when none is known, and when something that should
+// rest, such as a Service, has changed: watches tell of all of it at once.
 func (c *Controller) drift(ctx context.Context, a *attempt) (string, error) {
+	// Before anything is read: what changes later is compared once more.
+	change := c.watches.lastChange(a.namespace)
 	missing, err := c.missingWorkloads(ctx, a)
 	if err != nil || missing != "" {
 		return gone(missing), err
@@ -32,7 +36,7 @@ func (c *Controller) drift(ctx context.Context, a *attempt) (string, error) {
 	if err := c.readWorkloads(ctx, a); err != nil {
 		return "", err
 	}
-	if a.memory.checked.covers(a) {
+	if a.memory.checked.covers(a, change) {
 		return "", nil
 	}
 	drifts, err := c.helm.Drift(ctx, a.namespace, ReleaseName, a.release.Revision)
@@ -40,7 +44,7 @@ func (c *Controller) drift(ctx context.Context, a *attempt) (string, error) {
 		return "", err
 	}
 	if len(drifts) == 0 {
-		a.noteChecked()
+		a.noteChecked(change)
 		return "", nil
 	}
 	d := drifts[0]
@@ -57,9 +61,10 @@ func gone(object string) string {
 	return object + " is gone."
 }
 
-// noteChecked remembers the workloads as they are as right.
-func (a *attempt) noteChecked() {
-	a.memory.checked = checked{revision: a.release.Revision, generations: map[string]int64{}}
+// noteChecked remembers that all is right after the change, with the workloads as
+// they are.
+func (a *attempt) noteChecked(change int64) {
+	a.memory.checked = checked{revision: a.release.Revision, change: change, generations: map[string]int64{}}
 	for _, w := range a.workloads {
 		if w.kind != "Job" {
 			a.memory.checked.generations[objectName(w.kind, w.name)] = w.generation
@@ -67,9 +72,10 @@ func (a *attempt) noteChecked() {
 	}
 }
 
-// covers is true if all workloads are as they were when they were right.
-func (k checked) covers(a *attempt) bool {
-	if k.revision != a.release.Revision {
+// covers is true if no change was seen since all was right, and all workloads are
+// as they were then.
+func (k checked) covers(a *attempt, change int64) bool {
+	if k.revision != a.release.Revision || k.change != change {
 		return false
 	}
 	for _, w := range a.workloads {

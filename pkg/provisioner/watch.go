@@ -2,6 +2,7 @@ package provisioner
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,7 +26,13 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("pods"),
 	corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
 	networkingv1.SchemeGroupVersion.WithResource("ingresses"),
+	corev1.SchemeGroupVersion.WithResource("services"),
+	networkingv1.SchemeGroupVersion.WithResource("networkpolicies"),
 }
+
+// quiet are those of watched that nobody but Helm has a reason to change while a
+// shop runs: what happens to one may be drift, and wakes a comparison.
+var quiet = []string{"ingresses", "services", "networkpolicies"}
 
 // watches wakes stores when something in their namespaces changes. It is per
 // namespace, because the controller may watch nothing across the cluster that
@@ -39,11 +46,13 @@ type watches struct {
 	mu      sync.Mutex
 	ctx     context.Context
 	stopped map[string]context.CancelFunc
+	changes int64            // of quiet kinds so far, in all namespaces
+	last    map[string]int64 // the last of them in each watched namespace
 	running sync.WaitGroup
 }
 
 func newWatches(client metadata.Interface, wake func(namespace string)) *watches {
-	return &watches{client: client, wake: wake, stopped: map[string]context.CancelFunc{}}
+	return &watches{client: client, wake: wake, stopped: map[string]context.CancelFunc{}, last: map[string]int64{}}
 }
 
 // run lets watches start, and returns when ctx is done and all have ended.
@@ -68,19 +77,26 @@ func (w *watches) start(namespace string) {
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.stopped[namespace] = cancel
+	// Nobody knows what has happened while nothing was watched.
+	w.changes++
+	w.last[namespace] = w.changes
 	var synced []cache.InformerSynced
 	for _, resource := range watched {
+		changed := w.wake
+		if slices.Contains(quiet, resource.Resource) {
+			changed = w.changed
+		}
 		informer := metadatainformer.NewFilteredMetadataInformer(w.client, resource, namespace, 0, cache.Indexers{}, nil).Informer()
 		_ = informer.SetTransform(stripMetadata)
 		_ = informer.SetWatchErrorHandlerWithContext(quietWatchErrors)
 		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 			AddFunc: func(_ any, isInInitialList bool) {
 				if !isInInitialList {
-					w.wake(namespace)
+					changed(namespace)
 				}
 			},
-			UpdateFunc: func(_, _ any) { w.wake(namespace) },
-			DeleteFunc: func(_ any) { w.wake(namespace) },
+			UpdateFunc: func(_, _ any) { changed(namespace) },
+			DeleteFunc: func(_ any) { changed(namespace) },
 		})
 		synced = append(synced, informer.HasSynced)
 		w.running.Go(func() { informer.RunWithContext(ctx) })
@@ -100,7 +116,27 @@ func (w *watches) stop(namespace string) {
 	if cancel, ok := w.stopped[namespace]; ok {
 		cancel()
 		delete(w.stopped, namespace)
+		delete(w.last, namespace)
 	}
+}
+
+// changed notes that something of a quiet kind has changed, and wakes the store.
+func (w *watches) changed(namespace string) {
+	w.mu.Lock()
+	if _, ok := w.stopped[namespace]; ok {
+		w.changes++
+		w.last[namespace] = w.changes
+	}
+	w.mu.Unlock()
+	w.wake(namespace)
+}
+
+// lastChange is another number after each change of a quiet kind that was seen in
+// the namespace, and after each start of its watches.
+func (w *watches) lastChange(namespace string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last[namespace]
 }
 
 // stripMetadata keeps of an object only what tells it from others.

@@ -39,8 +39,8 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 		return result{}, err
 	}
 	if a.acted {
-		// What Helm has just made is right.
-		a.noteChecked()
+		// What Helm has just made is right, and so is that the watches saw it.
+		a.noteChecked(c.watches.lastChange(a.namespace))
 	}
 	var first *result
 	for i := range a.workloads {

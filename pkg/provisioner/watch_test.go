@@ -1,0 +1,71 @@
+package provisioner
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	clientgotesting "k8s.io/client-go/testing"
+
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// What has no pods, such as a Service, is compared when a watch tells of it, and
+// not each time that somebody looks.
+func TestWatchTellsOfWhatHasNoPods(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ resource, apiVersion, kind string }{
+		{"services", "v1", "Service"},
+		{"networkpolicies", "networking.k8s.io/v1", "NetworkPolicy"},
+		{"ingresses", "networking.k8s.io/v1", "Ingress"},
+	} {
+		t.Run(tc.resource, func(t *testing.T) {
+			t.Parallel()
+			w := sellingWorld(t)
+			object := &metav1.PartialObjectMetadata{
+				TypeMeta:   metav1.TypeMeta{APIVersion: tc.apiVersion, Kind: tc.kind},
+				ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "shop"},
+			}
+			scheme := metadatafake.NewTestScheme()
+			if err := metav1.AddMetaToScheme(scheme); err != nil {
+				t.Fatal(err)
+			}
+			client, changes := metadatafake.NewSimpleMetadataClient(scheme, object), watch.NewFake()
+			client.PrependWatchReactor(tc.resource, func(clientgotesting.Action) (bool, watch.Interface, error) { return true, changes, nil })
+			woken := make(chan string, 10)
+			w.watches = newWatches(client, func(namespace string) { woken <- namespace })
+			w.watches.ctx = t.Context()
+			awaitWake := func() {
+				t.Helper()
+				select {
+				case <-woken:
+				case <-time.After(10 * time.Second):
+					t.Fatal("no watch has woken the store")
+				}
+			}
+
+			w.watches.start(testNamespace)
+			awaitWake()
+			w.reconcileOnce(t)
+			w.helm.Drifts = []helm.Drift{{Object: helm.Object{Kind: tc.kind, Name: "shop"}, Missing: true}}
+			w.reconcileOnce(t)
+			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install"}) {
+				t.Fatalf("Helm was asked for %v before anything has changed", actions)
+			}
+
+			told := w.watchReady(t)
+			changes.Delete(object)
+			awaitWake()
+			w.reconcileOnce(t)
+			if want := "False Drifted " + tc.kind + " shop is gone."; len(*told) == 0 || (*told)[0] != want {
+				t.Errorf("Ready was told as %q, want first %q", *told, want)
+			}
+			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) {
+				t.Errorf("Helm was asked for %v, want one repair", actions)
+			}
+		})
+	}
+}
