@@ -20,8 +20,8 @@ var env *harness.Environment
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	shared := &scope{}
-	defer shared.end()
+	shared := &harness.Scope{}
+	defer shared.End()
 	database := postgrestest.StartServer(shared, "fsync=off", "full_page_writes=off")
 	var err error
 	env, err = harness.Start(context.Background(), withPassword(database.DSN()))
@@ -54,27 +54,4 @@ func passwordInLog(server *harness.Server) error {
 		}
 	}
 	return nil
-}
-
-// scope is the testing.TB of what outlives the single test. Only the methods
-// below may be called.
-type scope struct {
-	testing.TB
-	cleanups []func()
-}
-
-func (*scope) Helper() {}
-
-func (s *scope) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
-
-func (s *scope) Fatal(args ...any) {
-	fmt.Fprintln(os.Stderr, args...)
-	s.end()
-	os.Exit(1)
-}
-
-func (s *scope) end() {
-	for i := range s.cleanups {
-		s.cleanups[len(s.cleanups)-1-i]()
-	}
 }

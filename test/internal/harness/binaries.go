@@ -15,7 +15,7 @@ const apiServerVariable = "PLATFORM_APISERVER"
 
 // binaries are the programs that the harness runs.
 type binaries struct {
-	etcd, kubeAPIServer, kubectl, apiServer string
+	etcd, kubeAPIServer, kubeControllerManager, kubectl, apiServer string
 }
 
 // repository returns the folder that holds go.work, above the test's own.
@@ -38,14 +38,15 @@ func repository() (string, error) {
 
 // findBinaries takes the local cluster's programs from _output/bin, builds what
 // is missing there, and brings the API server up to date with its source. Links
-// go to folder.
-func findBinaries(ctx context.Context, root, folder string) (*binaries, error) {
+// go to folder, what is built to output.
+func findBinaries(ctx context.Context, root, folder, output string) (*binaries, error) {
 	bin := filepath.Join(root, "_output", "bin")
 	b := &binaries{
-		etcd:          filepath.Join(bin, "etcd"),
-		kubeAPIServer: filepath.Join(folder, "kube-apiserver"),
-		kubectl:       filepath.Join(folder, "kubectl"),
-		apiServer:     os.Getenv(apiServerVariable),
+		etcd:                  filepath.Join(bin, "etcd"),
+		kubeAPIServer:         filepath.Join(folder, "kube-apiserver"),
+		kubeControllerManager: filepath.Join(folder, "kube-controller-manager"),
+		kubectl:               filepath.Join(folder, "kubectl"),
+		apiServer:             os.Getenv(apiServerVariable),
 	}
 	kubernetes := filepath.Join(bin, "kubernetes")
 	for _, program := range []string{b.etcd, kubernetes} {
@@ -57,13 +58,13 @@ func findBinaries(ctx context.Context, root, folder string) (*binaries, error) {
 		}
 	}
 	// The program becomes what its link is called.
-	for _, link := range []string{b.kubeAPIServer, b.kubectl} {
+	for _, link := range []string{b.kubeAPIServer, b.kubeControllerManager, b.kubectl} {
 		if err := os.Symlink(kubernetes, link); err != nil {
 			return nil, err
 		}
 	}
 	if b.apiServer == "" {
-		b.apiServer = filepath.Join(outputFolder(root), "apiserver")
+		b.apiServer = filepath.Join(output, "apiserver")
 		if err := build(ctx, root, b.apiServer, "./cmd/apiserver"); err != nil {
 			return nil, err
 		}
@@ -71,7 +72,15 @@ func findBinaries(ctx context.Context, root, folder string) (*binaries, error) {
 	return b, nil
 }
 
-func outputFolder(root string) string { return filepath.Join(root, "_output", "integration") }
+// outputFolder is the folder of the package that is tested: others run at the
+// same time.
+func outputFolder(root string) (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, "_output", "integration", filepath.Base(folder)), nil
+}
 
 func build(ctx context.Context, folder, output, target string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", output, target)

@@ -29,14 +29,22 @@ const (
 	systemNamespace = "platform-system"
 	// serviceName is the API server's Service, ServiceAccount and Deployment.
 	serviceName = "platform-apiserver"
+	// provisionerName is the provisioner's ServiceAccount.
+	provisionerName = "platform-provisioner"
 )
 
 // templates are the parts of the platform chart that a test needs.
-var templates = []string{"_helpers.tpl", "apiserver.yaml", "apiserver-rbac.yaml", "apiservice.yaml", "roles.yaml"}
+var templates = []string{"_helpers.tpl", "apiserver.yaml", "apiserver-rbac.yaml", "apiservice.yaml", "roles.yaml",
+	"provisioner.yaml", "provisioner-rbac.yaml", "provisioner-policy.yaml"}
 
 // applied are the kinds of them that are applied as rendered. The Deployment
 // becomes a process, the Service a name of the loopback address.
-var applied = []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "APIService"}
+var applied = []string{"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "APIService",
+	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+// namespaced are the kinds of them that go into the chart's own namespace when
+// they name none.
+var namespaced = []string{"ServiceAccount", "Role", "RoleBinding"}
 
 // render returns the objects of the platform chart, as installed with a
 // certificate that the authority ca has signed.
@@ -101,7 +109,7 @@ func apply(ctx context.Context, client dynamic.Interface, objects []*unstructure
 		}
 		resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
 		target := client.Resource(resource).Namespace(object.GetNamespace())
-		if object.GetKind() == "ServiceAccount" {
+		if object.GetNamespace() == "" && slices.Contains(namespaced, object.GetKind()) {
 			target = client.Resource(resource).Namespace(systemNamespace)
 		}
 		if _, err := target.Create(ctx, object, metav1.CreateOptions{}); err != nil {

@@ -4,5 +4,6 @@
 // objects in a real PostgreSQL.
 //
 // Everything listens on the loopback address or on Unix sockets, and ends with
-// the test binary. The logs of all programs are in _output/integration.
+// the test binary. The logs of all programs are in
+// _output/integration, by package.
 package harness

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -34,6 +35,9 @@ type Environment struct {
 	objects            []*unstructured.Unstructured
 	database           string
 	server             *Server
+
+	controllers    sync.Once
+	controllersErr error
 }
 
 // Start starts a cluster with the platform's API server on the database dsn.
@@ -44,14 +48,16 @@ func Start(ctx context.Context, dsn string) (*Environment, error) {
 	if e.root, err = repository(); err != nil {
 		return e, err
 	}
-	e.logs = outputFolder(e.root)
+	if e.logs, err = outputFolder(e.root); err != nil {
+		return e, err
+	}
 	if err := os.MkdirAll(e.logs, 0o755); err != nil {
 		return e, err
 	}
 	if e.folder, err = os.MkdirTemp("", "integration"); err != nil {
 		return e, err
 	}
-	if e.binaries, err = findBinaries(ctx, e.root, e.folder); err != nil {
+	if e.binaries, err = findBinaries(ctx, e.root, e.folder, e.logs); err != nil {
 		return e, err
 	}
 	if e.serving, err = newAuthority("platform-serving"); err != nil {
@@ -141,21 +147,32 @@ func (e *Environment) Server() *Server { return e.server }
 // Database is the connection string that the server was given.
 func (e *Environment) Database() string { return e.database }
 
-// writeIdentity writes a kubeconfig of the chart's ServiceAccount.
+// writeIdentity writes a kubeconfig of the API server's ServiceAccount.
 func (e *Environment) writeIdentity(ctx context.Context, path string) error {
-	core, err := kubernetes.NewForConfig(e.Admin())
+	config, err := e.serviceAccount(ctx, serviceName)
 	if err != nil {
 		return err
 	}
-	token, err := core.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, serviceName, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	return WriteKubeconfig(path, config, metav1.NamespaceDefault)
+}
+
+// serviceAccount returns how one of the chart's ServiceAccounts reaches the
+// cluster.
+func (e *Environment) serviceAccount(ctx context.Context, name string) (*rest.Config, error) {
+	core, err := kubernetes.NewForConfig(e.Admin())
 	if err != nil {
-		return fmt.Errorf("asking for a token of %s: %w", serviceName, err)
+		return nil, err
 	}
-	return WriteKubeconfig(path, &rest.Config{
+	token, err := core.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("asking for a token of %s: %w", name, err)
+	}
+	return &rest.Config{
 		Host:            e.cluster.url,
 		BearerToken:     token.Status.Token,
 		TLSClientConfig: rest.TLSClientConfig{CAData: e.cluster.serving.pem},
-	}, metav1.NamespaceDefault)
+		QPS:             -1,
+	}, nil
 }
 
 // Admin returns how a cluster administrator reaches the cluster.

@@ -1,0 +1,60 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// controllers are those of the cluster's controllers that stores meet.
+const controllers = "namespace-controller,deployment-controller,replicaset-controller,statefulset-controller,job-controller,resourcequota-controller,serviceaccount-controller,garbage-collector-controller"
+
+// StartControllers runs the cluster's controllers from the first call to the end
+// of the environment. There is no node and no scheduler: a Deployment without
+// replicas is ready, and one with some never is.
+func (e *Environment) StartControllers(t testing.TB) {
+	t.Helper()
+	e.controllers.Do(func() { e.controllersErr = e.startControllers(context.WithoutCancel(t.Context())) })
+	if e.controllersErr != nil {
+		t.Fatal(e.controllersErr)
+	}
+}
+
+func (e *Environment) startControllers(ctx context.Context) error {
+	kubeconfig := filepath.Join(e.folder, "kube-controller-manager.kubeconfig")
+	if err := WriteKubeconfig(kubeconfig, e.User("kube-controller-manager", "system:masters"), metav1.NamespaceDefault); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	manager, err := startProgram("kube-controller-manager", filepath.Join(e.logs, "kube-controller-manager.log"), e.binaries.kubeControllerManager,
+		"--kubeconfig="+kubeconfig, "--controllers="+controllers, "--leader-elect=false", "--profiling=false",
+		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--cert-dir="+filepath.Join(e.folder, "kube-controller-manager-serving"),
+		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-namespace-syncs=20")
+	if err != nil {
+		return err
+	}
+	e.cluster.programs = append(e.cluster.programs, manager)
+	return manager.waitFor(ctx, func(ctx context.Context) error {
+		return answers(ctx, &rest.Config{Host: fmt.Sprintf("https://127.0.0.1:%d", port), TLSClientConfig: rest.TLSClientConfig{Insecure: true}}, "/healthz")
+	})
+}
+
+// Provisioner returns how the provisioner reaches the cluster: with its
+// ServiceAccount, and so with the rights that the chart gives it.
+func (e *Environment) Provisioner(t testing.TB) (config *rest.Config, namespace, serviceAccount string) {
+	t.Helper()
+	config, err := e.serviceAccount(t.Context(), provisionerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config, systemNamespace, provisionerName
+}

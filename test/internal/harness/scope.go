@@ -1,0 +1,34 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// Scope is the testing.TB of what outlives the single test. Only the methods
+// below may be called.
+type Scope struct {
+	testing.TB
+	cleanups []func()
+}
+
+// Helper does nothing.
+func (*Scope) Helper() {}
+
+// Cleanup has f called at the end.
+func (s *Scope) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
+
+// Fatal ends the process.
+func (s *Scope) Fatal(args ...any) {
+	fmt.Fprintln(os.Stderr, args...)
+	s.End()
+	os.Exit(1)
+}
+
+// End calls what was given to Cleanup, the last first.
+func (s *Scope) End() {
+	for i := range s.cleanups {
+		s.cleanups[len(s.cleanups)-1-i]()
+	}
+}
