@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -17,6 +18,8 @@ import (
 const (
 	// leasePrefix begins the name of every Lease of the provisioner.
 	leasePrefix = "stores-provisioner-"
+	// shardPrefix begins the name of every shard's Lease; its number ends it.
+	shardPrefix = leasePrefix + kindShard + "-"
 	// labelKind tells the Leases of shards from those of replicas.
 	labelKind    = "platform.dev/provisioner-lease"
 	kindShard    = "shard"
@@ -28,7 +31,10 @@ const (
 // goroutine.
 type roster struct {
 	config Config
-	self   *coordinationv1.Lease
+	// name is that of this replica's Lease. A create whose answer was lost must
+	// not lead to a second one.
+	name string
+	self *coordinationv1.Lease
 	// shards are the shards' Leases as they were seen last.
 	shards map[int]*coordinationv1.Lease
 	// seen is when each replica's Lease was last seen to change, by holder.
@@ -50,7 +56,7 @@ type view struct {
 }
 
 func newRoster(config Config) *roster {
-	return &roster{config: config, shards: map[int]*coordinationv1.Lease{}, seen: map[string]sighting{}}
+	return &roster{config: config, name: leasePrefix + string(uuid.NewUUID()), shards: map[int]*coordinationv1.Lease{}, seen: map[string]sighting{}}
 }
 
 // share is how many of count shards the replica is to hold. The shares of all
@@ -76,20 +82,14 @@ func (r *roster) renew(ctx context.Context) error {
 		}
 		switch {
 		case apierrors.IsConflict(err):
-			// An answer may have been lost, or somebody has labelled it.
-			current, err := r.config.Leases.Get(ctx, r.self.Name, metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			r.self = current
-			return fmt.Errorf("the lease %s was changed by another", current.Name)
+			return r.reread(ctx)
 		case !apierrors.IsNotFound(err):
 			return err
 		}
 	}
 	created, err := r.config.Leases.Create(ctx, &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        leasePrefix + string(uuid.NewUUID()),
+			Name:        r.name,
 			Labels:      map[string]string{labelKind: kindReplica},
 			Annotations: map[string]string{shardsNoteOf: strconv.Itoa(r.config.Count)},
 		},
@@ -98,11 +98,26 @@ func (r *roster) renew(ctx context.Context) error {
 			LeaseDurationSeconds: ptr.To(int32(max(r.config.LeaseDuration/time.Second, 1))),
 		},
 	}, metav1.CreateOptions{})
-	if err != nil {
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return r.reread(ctx)
+	case err != nil:
 		return err
 	}
 	r.self = created
 	return nil
+}
+
+// reread takes this replica's Lease as it is, after an answer was lost or somebody
+// has labelled it. That renews nothing, and is an error: others may have seen it
+// long ago.
+func (r *roster) reread(ctx context.Context) error {
+	current, err := r.config.Leases.Get(ctx, r.name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	r.self = current
+	return fmt.Errorf("the lease %s was changed since it was read", r.name)
 }
 
 // look reads all Leases in one request.
@@ -121,12 +136,13 @@ func (r *roster) look(ctx context.Context) (*view, error) {
 		holder := ptr.Deref(lease.Spec.HolderIdentity, "")
 		if lease.Labels[labelKind] == kindShard {
 			holders[holder] = true
-			if shard, err := strconv.Atoi(lease.Name[len(leasePrefix+kindShard+"-"):]); err == nil {
+			if shard, ok := shardOf(lease); ok {
 				r.shards[shard] = lease
 			}
 			continue
 		}
 		switch {
+		case holder == "": // Nobody's: no replica has made it.
 		case holder == r.config.Identity:
 		case r.expired(holder, lease.ResourceVersion, now):
 			dead = append(dead, lease)
@@ -152,6 +168,17 @@ func (r *roster) look(ctx context.Context) (*view, error) {
 		}
 	}
 	return v, nil
+}
+
+// shardOf returns the shard whose Lease this is. Anybody may have put the label on
+// another Lease.
+func shardOf(lease *coordinationv1.Lease) (int, bool) {
+	number, ok := strings.CutPrefix(lease.Name, shardPrefix)
+	if !ok {
+		return 0, false
+	}
+	shard, err := strconv.Atoi(number)
+	return shard, err == nil
 }
 
 // isFree is true if the shard's Lease names nobody, or nobody who lives. One that
@@ -191,7 +218,7 @@ func (r *roster) expired(holder, version string, now time.Time) bool {
 func (r *roster) take(ctx context.Context, shard int) (bool, error) {
 	now := metav1.NowMicro()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Name: leasePrefix + kindShard + "-" + strconv.Itoa(shard), Labels: map[string]string{labelKind: kindShard},
+		Name: shardPrefix + strconv.Itoa(shard), Labels: map[string]string{labelKind: kindShard},
 	}}
 	write := func() (*coordinationv1.Lease, error) {
 		return r.config.Leases.Create(ctx, lease, metav1.CreateOptions{})
@@ -217,7 +244,7 @@ func (r *roster) take(ctx context.Context, shard int) (bool, error) {
 
 // release writes nobody into the shard's Lease, if this replica is in it.
 func (r *roster) release(ctx context.Context, shard int) error {
-	lease, err := r.config.Leases.Get(ctx, leasePrefix+kindShard+"-"+strconv.Itoa(shard), metav1.GetOptions{})
+	lease, err := r.config.Leases.Get(ctx, shardPrefix+strconv.Itoa(shard), metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading the lease of shard %d: %w", shard, err)
 	}

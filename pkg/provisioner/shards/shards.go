@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -195,29 +196,45 @@ func (s *Shards) turn(ctx context.Context) error {
 		klog.FromContext(ctx).Info("Taking no shards while a replica divides the stores into another number of them")
 		share = s.Held()
 	}
-	var errs []error
 	idle, kept := s.divide(share)
-	for _, shard := range idle {
-		errs = append(errs, s.giveUp(ctx, shard))
-	}
 	for _, shard := range kept {
 		s.changed(shard, true)
 	}
-	for shard := range s.config.Count {
-		if s.Held() >= share || view.disagree {
+	var errs []error
+	for shard, move := range s.moves(view, idle, share) {
+		errs = append(errs, move(ctx, shard))
+		// What is left is for the next turn: an API server that is slow must
+		// not keep the replica from renewing.
+		if time.Since(asked) >= s.config.RetryPeriod {
 			break
-		}
-		if view.free[shard] && !s.holds(shard) {
-			errs = append(errs, s.take(ctx, shard))
-		}
-	}
-	for _, shard := range view.named {
-		// The answer to an earlier write was lost.
-		if !s.holds(shard) {
-			errs = append(errs, s.roster.release(ctx, shard))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// moves are the shards to give up and to take, and how.
+func (s *Shards) moves(view *view, idle []int, share int) iter.Seq2[int, func(context.Context, int) error] {
+	return func(yield func(int, func(context.Context, int) error) bool) {
+		for _, shard := range idle {
+			if !yield(shard, s.giveUp) {
+				return
+			}
+		}
+		for shard := range s.config.Count {
+			if s.Held() >= share || view.disagree {
+				break
+			}
+			if view.free[shard] && !s.holds(shard) && !yield(shard, s.take) {
+				return
+			}
+		}
+		for _, shard := range view.named {
+			// The answer to an earlier write was lost.
+			if !s.holds(shard) && !yield(shard, s.roster.release) {
+				return
+			}
+		}
+	}
 }
 
 func (s *Shards) holds(shard int) bool {

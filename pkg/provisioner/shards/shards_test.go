@@ -279,6 +279,75 @@ func TestDeletedLeaseOfAReplicaLosesNothing(t *testing.T) {
 	})
 }
 
+// A create whose answer is lost must not leave a second Lease behind: two with one
+// holder would look renewed for ever.
+func TestDeadReplicaIsReplacedAfterALostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newCluster()
+		lost := false
+		cluster.PrependReactor("create", "leases", func(action clientgotesting.Action) (bool, runtime.Object, error) {
+			lease := action.(clientgotesting.CreateAction).GetObject().(*coordinationv1.Lease)
+			if lost || lease.Labels[labelKind] != kindReplica {
+				return false, nil, nil
+			}
+			lost = true
+			if err := cluster.Tracker().Create(action.GetResource(), lease, action.GetNamespace()); err != nil {
+				t.Error(err)
+			}
+			return true, nil, errors.New("the answer was lost")
+		})
+		a := join(t, cluster, "a")
+		pass(t, 2*period, a)
+		b := join(t, cluster, "b")
+		pass(t, 4*period, a, b)
+		wantHeld(t, "8 8", a, b)
+		a.setCut(true)
+		pass(t, lease+2*period, a, b)
+		wantHeld(t, "16", b)
+		b.stop()
+	})
+}
+
+func TestSlowAnswersLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newCluster()
+		cluster.PrependReactor("*", "leases", func(clientgotesting.Action) (bool, runtime.Object, error) {
+			time.Sleep(period / 2)
+			return false, nil, nil
+		})
+		a := join(t, cluster, "a")
+		pass(t, 3*count*period, a)
+		wantHeld(t, "16", a)
+		select {
+		case err := <-a.ended:
+			t.Fatalf("the replica ended with %v", err)
+		default:
+		}
+		a.stop()
+		if err := <-a.ended; err != nil {
+			t.Logf("leaving: %v", err) // The time for it may be too short.
+		}
+	})
+}
+
+// Leases that others have made, or labelled by mistake, stop nobody.
+func TestStrangeLeasesAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newCluster()
+		for name, kind := range map[string]string{"x": kindShard, "another-programs-lease-of-shard-0": kindShard, shardPrefix + "all": kindShard, "nobody": kindReplica} {
+			strange := &coordinationv1.Lease{}
+			strange.Namespace, strange.Name, strange.Labels = "platform", name, map[string]string{labelKind: kind}
+			if err := cluster.Tracker().Add(strange); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := join(t, cluster, "a")
+		pass(t, 2*lease, a)
+		wantHeld(t, "16", a)
+		a.stop()
+	})
+}
+
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
