@@ -51,6 +51,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		unauthorized(w, "you are not signed in, or not any more")
 	case errors.Is(err, oidc.ErrRefused), kube.IsRefused(err):
 		unauthorized(w, err.Error())
+	case errors.Is(err, session.ErrTooLarge):
+		refuse(w, http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge, err.Error())
 	case errors.As(err, &status):
 		refuse(w, int(status.Status().Code), status.Status().Reason, status.Status().Message)
 	case r.Context().Err() != nil: // nobody is there to read an answer

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 	// keepRefreshed is for how long requests that were sent with the token before
 	// get the same new one. Many providers take a refresh token once only.
 	keepRefreshed = time.Minute
+	// keepFailed is for how long a refresh that has failed is not tried again.
+	keepFailed = 5 * time.Second
 )
 
 // ErrRefused is a login or a refresh that the provider did not confirm.
@@ -65,10 +68,11 @@ type Provider struct {
 	refreshed  map[[sha256.Size]byte]renewal
 }
 
-// renewal is a finished refresh.
+// renewal is the outcome of a refresh, for those who ask for the same until then.
 type renewal struct {
 	tokens *Tokens
-	at     time.Time
+	err    error
+	until  time.Time
 }
 
 // New returns the provider of a configuration.
@@ -135,41 +139,42 @@ func (p *Provider) Exchange(ctx context.Context, answer url.Values, state, nonce
 }
 
 // Refresh gets the tokens after those of old. Requests at the same time and soon
-// after share one refresh.
+// after share one refresh, and its failure.
 func (p *Provider) Refresh(ctx context.Context, old Tokens) (*Tokens, error) {
 	key := sha256.Sum256([]byte(old.Refresh))
-	if tokens := p.recent(key); tokens != nil {
-		return tokens, nil
+	if done, ok := p.recent(key); ok {
+		return done.tokens, done.err
 	}
-	result, err, _ := p.refreshing.Do(string(key[:]), func() (any, error) {
-		if tokens := p.recent(key); tokens != nil {
-			return tokens, nil
+	result, _, _ := p.refreshing.Do(string(key[:]), func() (any, error) {
+		if done, ok := p.recent(key); ok {
+			return done, nil
 		}
 		// The first caller may leave; the others still wait for the answer.
 		tokens, err := p.refresh(context.WithoutCancel(ctx), old)
+		done := renewal{tokens, err, p.now().Add(keepRefreshed)}
 		if err != nil {
-			return nil, err
+			done.until = p.now().Add(keepFailed)
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.refreshed[key] = renewal{tokens, p.now()}
-		return tokens, nil
+		p.refreshed[key] = done
+		return done, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return result.(*Tokens), nil
+	done := result.(renewal)
+	return done.tokens, done.err
 }
 
-func (p *Provider) recent(key [sha256.Size]byte) *Tokens {
+// recent returns the outcome of a refresh that is not over yet.
+func (p *Provider) recent(key [sha256.Size]byte) (renewal, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k, r := range p.refreshed {
-		if p.now().Sub(r.at) > keepRefreshed {
+		if p.now().After(r.until) {
 			delete(p.refreshed, k)
 		}
 	}
-	return p.refreshed[key].tokens
+	done, ok := p.refreshed[key]
+	return done, ok
 }
 
 func (p *Provider) refresh(ctx context.Context, old Tokens) (*Tokens, error) {
@@ -228,7 +233,7 @@ func (p *Provider) discover() (*oauth2.Config, *oidc.Provider, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading the client secret: %w", err)
 		}
-		config.ClientSecret = string(secret)
+		config.ClientSecret = strings.TrimSpace(string(secret))
 	}
 	return config, p.discovered, nil
 }

@@ -1,123 +1,23 @@
 package oidc
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"platform.dev/stores/pkg/dashboard/oidc/oidctest"
 )
 
-// issuer is an identity provider: it gives codes, and tokens for them.
-type issuer struct {
-	*httptest.Server
-	t      *testing.T
-	signer jose.Signer
-	key    jose.JSONWebKey
-
-	mu        sync.Mutex
-	codes     map[string]url.Values // the login that a code is for
-	subject   string
-	refreshes int
-}
-
-func newIssuer(t *testing.T) *issuer {
+func newProvider(t *testing.T, i *oidctest.Issuer) *Provider {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	p, err := New(Config{
+		IssuerURL: i.URL, ClientID: oidctest.ClientID, Scopes: []string{"openid"}, RedirectURL: "https://dashboard.example.com/login/callback",
+	}, time.Now)
 	if err != nil {
 		t.Fatal(err)
-	}
-	i := &issuer{t: t, subject: "alice", codes: map[string]url.Values{}, key: jose.JSONWebKey{Key: key.Public(), KeyID: "1", Algorithm: "RS256", Use: "sig"}}
-	i.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		i.answer(w, http.StatusOK, map[string]any{
-			"issuer": i.URL, "authorization_endpoint": i.URL + "/authorize", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
-			"id_token_signing_alg_values_supported": []string{"RS256"},
-		})
-	})
-	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
-		i.answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{i.key}})
-	})
-	mux.HandleFunc("/token", i.token)
-	i.Server = httptest.NewServer(mux)
-	t.Cleanup(i.Close)
-	return i
-}
-
-func (i *issuer) answer(w http.ResponseWriter, code int, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	if err := json.NewEncoder(w).Encode(value); err != nil {
-		i.t.Error(err)
-	}
-}
-
-// token answers as RFC 6749 and, for the verifier, RFC 7636 say.
-func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	nonce := ""
-	switch r.FormValue("grant_type") {
-	case "authorization_code":
-		login, ok := i.codes[r.FormValue("code")]
-		delete(i.codes, r.FormValue("code"))
-		digest := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-		if !ok || login.Get("code_challenge") != base64.RawURLEncoding.EncodeToString(digest[:]) || login.Get("code_challenge_method") != "S256" {
-			i.answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_grant"})
-			return
-		}
-		nonce = login.Get("nonce")
-	case "refresh_token":
-		i.refreshes++
-	}
-	claims, err := json.Marshal(map[string]any{
-		"iss": i.URL, "aud": "stores", "sub": i.subject, "nonce": nonce, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
-	})
-	if err != nil {
-		i.t.Error(err)
-	}
-	signed, err := i.signer.Sign(claims)
-	if err != nil {
-		i.t.Error(err)
-		return
-	}
-	raw, err := signed.CompactSerialize()
-	if err != nil {
-		i.t.Error(err)
-	}
-	i.answer(w, http.StatusOK, map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": raw, "refresh_token": "refresh"})
-}
-
-// logIn is what the user and the browser do: it returns what comes back.
-func (i *issuer) logIn(address string) url.Values {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	code := rand.Text()
-	i.codes[code] = parsed.Query()
-	return url.Values{"code": {code}, "state": {parsed.Query().Get("state")}}
-}
-
-func (i *issuer) provider() *Provider {
-	p, err := New(Config{IssuerURL: i.URL, ClientID: "stores", Scopes: []string{"openid"}, RedirectURL: "https://dashboard.example.com/login/callback"}, time.Now)
-	if err != nil {
-		i.t.Fatal(err)
 	}
 	return p
 }
@@ -140,14 +40,14 @@ func TestExchange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i := newIssuer(t)
-			p := i.provider()
+			i := oidctest.Start(t)
+			p := newProvider(t, i)
 			state, nonce, verifier := Secrets()
 			address, err := p.LoginURL(state, nonce, verifier)
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer := i.logIn(address)
+			answer := i.LogIn(address)
 			if test.change != nil {
 				test.change(answer)
 			}
@@ -169,14 +69,14 @@ func TestExchange(t *testing.T) {
 // else.
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	i := newIssuer(t)
-	p := i.provider()
+	i := oidctest.Start(t)
+	p := newProvider(t, i)
 	state, nonce, verifier := Secrets()
 	address, err := p.LoginURL(state, nonce, verifier)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens, err := p.Exchange(t.Context(), i.logIn(address), state, nonce, verifier)
+	tokens, err := p.Exchange(t.Context(), i.LogIn(address), state, nonce, verifier)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,11 +89,15 @@ func TestRefresh(t *testing.T) {
 		})
 	}
 	requests.Wait()
-	if i.refreshes != 1 {
-		t.Errorf("the provider was asked %d times, want once", i.refreshes)
+	if i.Refreshes() != 1 {
+		t.Errorf("the provider was asked %d times, want once", i.Refreshes())
 	}
-	i.subject = "mallory"
-	if _, err := i.provider().Refresh(t.Context(), *tokens); !errors.Is(err, ErrRefused) {
+	next, err := p.Refresh(t.Context(), *tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.SetSubject("mallory")
+	if _, err := p.Refresh(t.Context(), *next); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "same user") {
 		t.Errorf("a refresh that makes somebody else of the user: %v, want %v", err, ErrRefused)
 	}
 }
