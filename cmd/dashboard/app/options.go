@@ -45,6 +45,10 @@ type Options struct {
 	// DefaultNamespace and StoreDomain are hints for the interface.
 	DefaultNamespace, StoreDomain string
 
+	// ShutdownDelay is for how long requests are still taken after SIGTERM, until
+	// nobody sends any more.
+	ShutdownDelay time.Duration
+
 	// HealthBindAddress and MetricsBindAddress are where the process answers.
 	HealthBindAddress  string
 	MetricsBindAddress string
@@ -100,6 +104,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.BoolVar(&o.AllowPlainHTTP, "allow-plain-http", o.AllowPlainHTTP, "Allow an external URL with http that is not this machine. Whoever listens on the way can then act as the users.")
 	fs.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile, "Certificate to serve HTTPS and HTTP/2 with. It is read again when it changes. Empty serves HTTP, for an ingress.")
 	fs.StringVar(&o.TLSKeyFile, "tls-private-key-file", o.TLSKeyFile, "Key of the certificate.")
+	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "For how long requests are still taken after SIGTERM, while the cluster learns not to send any more.")
 	fs.StringVar(&o.HealthBindAddress, "health-bind-address", o.HealthBindAddress, "Where /healthz and /readyz answer.")
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Where /metrics answers. Empty serves no metrics.")
 
@@ -121,6 +126,9 @@ func (o *Options) Validate() error {
 		if duration < time.Second {
 			errs = append(errs, fmt.Errorf("--%s=%s must be at least a second", flag, duration))
 		}
+	}
+	if o.ShutdownDelay < 0 {
+		errs = append(errs, fmt.Errorf("--shutdown-delay-duration=%s must not be negative", o.ShutdownDelay))
 	}
 	if o.OIDCIssuerURL != "" {
 		if u, err := url.Parse(o.OIDCIssuerURL); err != nil || u.Host == "" || u.Scheme != "https" && !loopback(u.Hostname()) {

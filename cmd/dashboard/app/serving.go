@@ -49,7 +49,7 @@ func serve(ctx context.Context, o *Options, dashboard, health, metrics http.Hand
 			return fmt.Errorf("listening: %w", err)
 		}
 		klog.FromContext(ctx).Info("Listening", "address", listener.Addr())
-		group.Go(func() error { return serveOn(ctx, s.server, listener) })
+		group.Go(func() error { return serveOn(ctx, s.server, listener, o.ShutdownDelay) })
 	}
 	return group.Wait()
 }
@@ -60,12 +60,14 @@ func newServer(handler http.Handler) *http.Server {
 	return &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
 }
 
-// serveOn serves until ctx is done and what had begun has ended.
-func serveOn(ctx context.Context, server *http.Server, listener net.Listener) error {
+// serveOn serves until ctx is done, goes on for delay, and returns when what had
+// begun has ended.
+func serveOn(ctx context.Context, server *http.Server, listener net.Listener, delay time.Duration) error {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		<-ctx.Done()
+		<-time.After(delay)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
