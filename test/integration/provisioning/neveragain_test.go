@@ -131,6 +131,9 @@ func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
 		{"deleted", "Deployment shop is gone.", func() error {
 			return deployments.Delete(t.Context(), "shop", metav1.DeleteOptions{})
 		}},
+		{"a deleted Service", "Service shop is gone.", func() error {
+			return core(t).CoreV1().Services(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
+		}},
 		{"changed", "Deployment shop was changed in spec.template.spec.containers.", func() error {
 			_, err := deployments.Patch(t.Context(), "shop", types.StrategicMergePatchType,
 				[]byte(`{"spec":{"template":{"spec":{"containers":[{"name":"shop","image":"mine:1"}]}}}}`), metav1.PatchOptions{})
