@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"html"
 	"io"
 	"net/http"
@@ -27,10 +26,7 @@ func TestStoreSellsAndGoes(t *testing.T) {
 	})
 	store := waitFor(t, "bits", v1alpha1.ConditionReady, 8*time.Minute)
 
-	var placed struct{ Number int }
-	if output := order(t, store); json.Unmarshal([]byte(output), &placed) != nil || placed.Number == 0 {
-		t.Errorf("the order has no number: %s", output)
-	}
+	orderNumber(t, store)
 	if page := getPage(t, store); !strings.Contains(html.UnescapeString(page), title) {
 		t.Errorf("the shop's page does not show the title %q:\n%s", title, page)
 	}
