@@ -154,36 +154,6 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 			}
 		}
 	})
-	t.Run("dashboard", func(t *testing.T) {
-		for option, want := range map[string]string{
-			"local":                "http://dashboard.localhost:8080",
-			"production":           "https://dashboard.stores.example.com",
-			"an identity provider": "https://shops.example.org",
-		} {
-			objects := renderOption(t, option)
-			pod := find[*appsv1.Deployment](t, objects, "platform-dashboard").Spec.Template.Spec
-			if !slices.Contains(pod.Containers[0].Args, "--external-url="+want) {
-				t.Errorf("%s: the dashboard is told %v, want %s", option, pod.Containers[0].Args, want)
-			}
-			if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
-				t.Errorf("%s: the dashboard has a token of its own", option)
-			}
-			_, host, _ := strings.Cut(want, "://")
-			host, _, _ = strings.Cut(host, ":")
-			if route := find[*networkingv1.Ingress](t, objects, "platform-dashboard"); route.Spec.Rules[0].Host != host {
-				t.Errorf("%s: the dashboard's route is for %s, want %s", option, route.Spec.Rules[0].Host, host)
-			}
-			policy := find[*admissionregistrationv1.ValidatingAdmissionPolicy](t, objects, "platform-reserved-hosts")
-			if rule := policy.Spec.Validations[0].Expression; !strings.Contains(rule, `"`+host+`"`) {
-				t.Errorf("%s: a store may take the dashboard's host: %s", option, rule)
-			}
-		}
-		for _, o := range renderOption(t, "no dashboard") {
-			if o.GetName() == "platform-dashboard" {
-				t.Errorf("without a dashboard there is %T %s", o, o.GetName())
-			}
-		}
-	})
 	t.Run("routes", func(t *testing.T) {
 		for option, want := range map[string]string{
 			"production":             `"tls":{"clusterIssuer":"letsencrypt","enabled":true,"sharedDomain":""}`,
@@ -200,6 +170,40 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The dashboard answers where its users are told to go, with no token of its own,
+// and no store can take its host.
+func TestPlatformDashboard(t *testing.T) {
+	t.Parallel()
+	for option, want := range map[string]string{
+		"local":                "http://dashboard.localhost:8080",
+		"production":           "https://dashboard.stores.example.com",
+		"an identity provider": "https://shops.example.org",
+	} {
+		objects := renderOption(t, option)
+		pod := find[*appsv1.Deployment](t, objects, "platform-dashboard").Spec.Template.Spec
+		if !slices.Contains(pod.Containers[0].Args, "--external-url="+want) {
+			t.Errorf("%s: the dashboard is told %v, want %s", option, pod.Containers[0].Args, want)
+		}
+		if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+			t.Errorf("%s: the dashboard has a token of its own", option)
+		}
+		_, host, _ := strings.Cut(want, "://")
+		host, _, _ = strings.Cut(host, ":")
+		if route := find[*networkingv1.Ingress](t, objects, "platform-dashboard"); route.Spec.Rules[0].Host != host {
+			t.Errorf("%s: the dashboard's route is for %s, want %s", option, route.Spec.Rules[0].Host, host)
+		}
+		policy := find[*admissionregistrationv1.ValidatingAdmissionPolicy](t, objects, "platform-reserved-hosts")
+		if rule := policy.Spec.Validations[0].Expression; !strings.Contains(rule, `"`+host+`"`) {
+			t.Errorf("%s: a store may take the dashboard's host: %s", option, rule)
+		}
+	}
+	for _, o := range renderOption(t, "no dashboard") {
+		if o.GetName() == "platform-dashboard" {
+			t.Errorf("without a dashboard there is %T %s", o, o.GetName())
+		}
+	}
 }
 
 // An autoscaler and an upgrade must not fight about the number of replicas, and a
