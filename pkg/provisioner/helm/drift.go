@@ -11,6 +11,7 @@ import (
 
 	"helm.sh/helm/v3/pkg/storage/driver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,6 +22,9 @@ import (
 
 // driftManager is the field manager of the applies that are only tried.
 const driftManager = FieldManager + "-drift"
+
+// driftTries is how often an object that changes meanwhile is compared.
+const driftTries = 5
 
 // Drift implements Interface. What an object would be is the API server's answer
 // to applying the manifest without doing it, so that defaults, and other ways to
@@ -66,36 +70,59 @@ func driftOf(info *resource.Info) (*Drift, error) {
 		return nil, err
 	}
 	helper := resource.NewHelper(info.Client, info.Mapping)
-	live, err := helper.Get(info.Namespace, info.Name)
-	if apierrors.IsNotFound(err) {
-		drift.Missing = true
-		return drift, nil
+	for range driftTries {
+		live, err := helper.Get(info.Namespace, info.Name)
+		if apierrors.IsNotFound(err) {
+			drift.Missing = true
+			return drift, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		wanted, err := helper.DryRun(true).WithFieldManager(driftManager).
+			Patch(info.Namespace, info.Name, types.ApplyPatchType, manifest, &metav1.PatchOptions{Force: ptr.To(true)})
+		if apierrors.IsInvalid(err) {
+			// What cannot be changed, such as a claim's size, cannot be brought back.
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		before, err := content(live)
+		if err != nil {
+			return nil, err
+		}
+		after, err := content(wanted)
+		if err != nil {
+			return nil, err
+		}
+		drift.Field = firstDifference(before, after)
+		if drift.Field == "" {
+			return nil, nil
+		}
+		same, err := sameVersion(live, wanted)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			return drift, nil
+		}
 	}
+	return nil, fmt.Errorf("it changed %d times while it was compared", driftTries)
+}
+
+// sameVersion tells whether a and b are built on the same state of an object. If
+// they are not, a controller wrote in between and their difference may be its work.
+func sameVersion(a, b runtime.Object) (bool, error) {
+	left, err := meta.Accessor(a)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	wanted, err := helper.DryRun(true).WithFieldManager(driftManager).
-		Patch(info.Namespace, info.Name, types.ApplyPatchType, manifest, &metav1.PatchOptions{Force: ptr.To(true)})
-	if apierrors.IsInvalid(err) {
-		// What cannot be changed, such as a claim's size, cannot be brought back.
-		return nil, nil
-	}
+	right, err := meta.Accessor(b)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	before, err := content(live)
-	if err != nil {
-		return nil, err
-	}
-	after, err := content(wanted)
-	if err != nil {
-		return nil, err
-	}
-	drift.Field = firstDifference(before, after)
-	if drift.Field == "" {
-		return nil, nil
-	}
-	return drift, nil
+	return left.GetResourceVersion() == right.GetResourceVersion(), nil
 }
 
 // content is what users and charts decide of an object.
