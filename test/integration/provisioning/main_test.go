@@ -14,6 +14,7 @@ import (
 
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 	"platform.dev/stores/test/internal/harness"
+	"platform.dev/stores/test/internal/process"
 )
 
 var env *harness.Environment
@@ -21,7 +22,7 @@ var env *harness.Environment
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	shared := &harness.Scope{}
+	shared := &process.Scope{}
 	defer shared.End()
 	database := postgrestest.StartServer(shared, "fsync=off", "full_page_writes=off")
 	var err error

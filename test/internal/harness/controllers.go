@@ -10,6 +10,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/test/internal/process"
 )
 
 // controllers are those of the cluster's controllers that stores meet.
@@ -31,11 +33,11 @@ func (e *Environment) startControllers(ctx context.Context) error {
 	if err := WriteKubeconfig(kubeconfig, e.User("kube-controller-manager", "system:masters"), metav1.NamespaceDefault); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return err
 	}
-	manager, err := startProgram("kube-controller-manager", filepath.Join(e.logs, "kube-controller-manager.log"), e.binaries.kubeControllerManager,
+	manager, err := process.Start("kube-controller-manager", filepath.Join(e.logs, "kube-controller-manager.log"), e.binaries.kubeControllerManager,
 		"--kubeconfig="+kubeconfig, "--controllers="+controllers, "--leader-elect=false", "--profiling=false",
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--cert-dir="+filepath.Join(e.folder, "kube-controller-manager-serving"),
 		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-namespace-syncs=20")
@@ -43,7 +45,7 @@ func (e *Environment) startControllers(ctx context.Context) error {
 		return err
 	}
 	e.cluster.programs = append(e.cluster.programs, manager)
-	return manager.waitFor(ctx, func(ctx context.Context) error {
+	return manager.WaitFor(ctx, func(ctx context.Context) error {
 		return answers(ctx, &rest.Config{Host: fmt.Sprintf("https://127.0.0.1:%d", port), TLSClientConfig: rest.TLSClientConfig{Insecure: true}}, "/healthz")
 	})
 }

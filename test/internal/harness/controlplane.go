@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"k8s.io/client-go/rest"
+
+	"platform.dev/stores/test/internal/process"
 )
 
 // auditPolicy records who did what, as a careful cluster does.
@@ -30,7 +32,7 @@ type controlPlane struct {
 	serving    *authority
 	clients    *authority
 	frontProxy *authority
-	programs   []*program
+	programs   []*process.Process
 }
 
 // startControlPlane starts etcd and a kube-apiserver and waits for both. What
@@ -56,7 +58,7 @@ func (c *controlPlane) path(name string) string { return filepath.Join(c.folder,
 
 func (c *controlPlane) startEtcd(ctx context.Context, logs, binary string) error {
 	client, peer := "unix://"+c.path("etcd.sock"), "unix://"+c.path("peer.sock")
-	etcd, err := startProgram("etcd", filepath.Join(logs, "etcd.log"), binary,
+	etcd, err := process.Start("etcd", filepath.Join(logs, "etcd.log"), binary,
 		"--data-dir="+c.path("etcd"), "--name=test", "--log-level=warn", "--unsafe-no-fsync",
 		"--listen-client-urls="+client, "--advertise-client-urls="+client,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=test="+peer)
@@ -64,7 +66,7 @@ func (c *controlPlane) startEtcd(ctx context.Context, logs, binary string) error
 		return err
 	}
 	c.programs = append(c.programs, etcd)
-	return etcd.waitFor(ctx, func(ctx context.Context) error {
+	return etcd.WaitFor(ctx, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.path("etcd.sock"))
 		if err != nil {
 			return err
@@ -90,12 +92,12 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 	if err := os.WriteFile(c.path("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return err
 	}
 	c.url = "https://127.0.0.1:" + strconv.Itoa(port)
-	server, err := startProgram("kube-apiserver", filepath.Join(logs, "kube-apiserver.log"), binary,
+	server, err := process.Start("kube-apiserver", filepath.Join(logs, "kube-apiserver.log"), binary,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--endpoint-reconciler-type=none",
 		"--etcd-servers=unix://"+c.path("etcd.sock"), "--service-cluster-ip-range=10.0.0.0/16",
 		"--tls-cert-file="+c.path("serving.crt"), "--tls-private-key-file="+c.path("serving.key"),
@@ -112,7 +114,7 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 		return err
 	}
 	c.programs = append(c.programs, server)
-	return server.waitFor(ctx, func(ctx context.Context) error {
+	return server.WaitFor(ctx, func(ctx context.Context) error {
 		return answers(ctx, &rest.Config{Host: c.url, TLSClientConfig: rest.TLSClientConfig{CAData: c.serving.pem}}, "/readyz")
 	})
 }
@@ -153,14 +155,4 @@ func answers(ctx context.Context, config *rest.Config, path string) error {
 		return fmt.Errorf("%s answers %s", path, response.Status)
 	}
 	return nil
-}
-
-// freePort returns a port of the loopback address that nobody listens on.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"platform.dev/stores/test/internal/process"
 )
 
 // Domain is where stores without a host of their own answer.
@@ -79,7 +81,7 @@ func (e *Environment) Stop() {
 	}
 	if e.cluster != nil {
 		for i := range e.cluster.programs {
-			e.cluster.programs[len(e.cluster.programs)-1-i].stop(stopGrace)
+			e.cluster.programs[len(e.cluster.programs)-1-i].Stop(stopGrace)
 		}
 	}
 	_ = os.RemoveAll(e.folder) // the system cleans up what is left
@@ -104,7 +106,7 @@ func (e *Environment) install(ctx context.Context) error {
 	if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("creating namespace %s: %w", systemNamespace, err)
 	}
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return err
 	}
@@ -117,7 +119,7 @@ func (e *Environment) install(ctx context.Context) error {
 	if e.server, err = e.startServer(ctx, "apiserver", e.database, port); err != nil {
 		return err
 	}
-	return e.server.waitFor(ctx, func(ctx context.Context) error {
+	return e.server.WaitFor(ctx, func(ctx context.Context) error {
 		// The document of the group is what the cluster learns last.
 		_, err := core.Discovery().RESTClient().Get().AbsPath("/openapi/v3/apis/platform.dev/v1alpha1").DoRaw(ctx)
 		return err

@@ -11,11 +11,13 @@ import (
 	"testing"
 
 	"k8s.io/client-go/rest"
+
+	"platform.dev/stores/test/internal/process"
 )
 
 // Server is a process of the platform's API server.
 type Server struct {
-	*program
+	*process.Process
 	url, name string
 	ca        []byte
 }
@@ -25,7 +27,7 @@ type Server struct {
 // arguments override those of the chart.
 func (e *Environment) StartServer(t testing.TB, dsn string, more ...string) *Server {
 	t.Helper()
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,18 +49,18 @@ func (e *Environment) startServer(ctx context.Context, name, dsn string, port in
 	}
 	args = append(args, "--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port))
 	args = append(args, more...)
-	process, err := startProgram(name, filepath.Join(e.logs, name+".log"), e.binaries.apiServer, args...)
+	running, err := process.Start(name, filepath.Join(e.logs, name+".log"), e.binaries.apiServer, args...)
 	if err != nil {
 		return nil, err
 	}
 	server := &Server{
-		program: process,
+		Process: running,
 		url:     "https://127.0.0.1:" + strconv.Itoa(port),
 		name:    serviceName + "." + systemNamespace + ".svc",
 		ca:      e.serving.pem,
 	}
 	// Client certificates are no part of readiness: in a cluster none are used here.
-	if err := server.waitFor(ctx, func(ctx context.Context) error {
+	if err := server.WaitFor(ctx, func(ctx context.Context) error {
 		if err := answers(ctx, server.As(&rest.Config{}), "/readyz"); err != nil {
 			return err
 		}
@@ -119,16 +121,7 @@ func (s *Server) As(config *rest.Config) *rest.Config {
 }
 
 // Terminate asks the server to shut down and returns at once.
-func (s *Server) Terminate() { _ = s.cmd.Process.Signal(syscall.SIGTERM) }
-
-// Exited is closed when the process is gone.
-func (s *Server) Exited() <-chan struct{} { return s.exited }
-
-// ExitCode is the process's exit code, once it has exited.
-func (s *Server) ExitCode() int { return s.cmd.ProcessState.ExitCode() }
-
-// Log returns all that the server has written so far.
-func (s *Server) Log() ([]byte, error) { return os.ReadFile(s.log) }
+func (s *Server) Terminate() { s.Signal(syscall.SIGTERM) }
 
 // Kill ends the server at once.
-func (s *Server) Kill() { s.stop(0) }
+func (s *Server) Kill() { s.Stop(0) }

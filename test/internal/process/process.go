@@ -1,10 +1,12 @@
-package harness
+// Package process runs other programs for tests and benchmarks.
+package process
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -16,21 +18,22 @@ import (
 
 const startTimeout = time.Minute
 
-// program is a running process whose output goes to a file.
-type program struct {
+// Process is a running program whose output goes to a file.
+type Process struct {
 	name   string
 	log    string
 	cmd    *exec.Cmd
 	exited chan struct{}
 }
 
-// startProgram starts a process that ends with this one at the latest.
-func startProgram(name, log, path string, args ...string) (*program, error) {
+// Start runs the program at path until it ends or this process does. Its output goes to
+// the file log.
+func Start(name, log, path string, args ...string) (*Process, error) {
 	output, err := os.Create(log)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{name: name, log: log, cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	p := &Process{name: name, log: log, cmd: exec.Command(path, args...), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
@@ -51,8 +54,8 @@ func startProgram(name, log, path string, args ...string) (*program, error) {
 	return p, nil
 }
 
-// waitFor returns when check succeeds, and fails when the program ends before.
-func (p *program) waitFor(ctx context.Context, check func(context.Context) error) error {
+// WaitFor returns when check succeeds, and fails when the program ends before.
+func (p *Process) WaitFor(ctx context.Context, check func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, startTimeout, true, func(ctx context.Context) (bool, error) {
 		select {
@@ -69,8 +72,8 @@ func (p *program) waitFor(ctx context.Context, check func(context.Context) error
 	return nil
 }
 
-// stop asks the program to end and waits until it has, by force after grace.
-func (p *program) stop(grace time.Duration) {
+// Stop asks the program to end and waits until it has, by force after grace.
+func (p *Process) Stop(grace time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if it has ended
 	select {
 	case <-p.exited:
@@ -81,11 +84,36 @@ func (p *program) stop(grace time.Duration) {
 }
 
 // tail returns the end of the program's output.
-func (p *program) tail() []byte {
+func (p *Process) tail() []byte {
 	content, err := os.ReadFile(p.log)
 	if err != nil {
 		return []byte(err.Error())
 	}
 	lines := bytes.SplitAfter(content, []byte("\n"))
 	return bytes.Join(lines[max(0, len(lines)-30):], nil)
+}
+
+// Signal sends a signal; it does nothing if the program has ended.
+func (p *Process) Signal(signal os.Signal) { _ = p.cmd.Process.Signal(signal) }
+
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Exited is closed when the program has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// ExitCode is the program's after it has ended.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
+// Log returns what the program has printed.
+func (p *Process) Log() ([]byte, error) { return os.ReadFile(p.log) }
+
+// FreePort returns a port of the loopback address that nobody listens on.
+func FreePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
 }
