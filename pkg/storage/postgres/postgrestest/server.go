@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -46,9 +47,15 @@ func StartServer(t testing.TB, settings ...string) *Server {
 	return s
 }
 
-// DSN returns the URL by which to connect.
+// DSN returns the URL by which to connect over the socket.
 func (s *Server) DSN() string {
-	return "postgres:///postgres?" + url.Values{"host": {s.dir}, "user": {"postgres"}}.Encode()
+	query := url.Values{"host": {s.dir}, "user": {"postgres"}}
+	for _, setting := range s.settings {
+		if port, ok := strings.CutPrefix(setting, "port="); ok {
+			query.Set("port", port) // part of the socket's name
+		}
+	}
+	return "postgres:///postgres?" + query.Encode()
 }
 
 func start(settings ...string) (_ *Server, err error) {
