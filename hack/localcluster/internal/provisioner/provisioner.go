@@ -1,6 +1,7 @@
 // Package provisioner makes volumes out of folders of the node: one folder per
 // claim of a StorageClass that names it, gone when the claim is gone and its
-// reclaim policy is Delete. The requested size is recorded but not enforced.
+// reclaim policy is Delete. The requested size, which can grow, is recorded but not
+// enforced.
 package provisioner
 
 import (
@@ -125,6 +126,9 @@ func (p *Provisioner) reconcile(ctx context.Context, key string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if claim.Spec.VolumeName != "" {
+		return p.expand(ctx, claim)
 	}
 	return p.provision(ctx, claim)
 }
