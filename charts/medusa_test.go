@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -138,14 +139,27 @@ func TestMedusaFitsItsQuota(t *testing.T) {
 		t.Errorf("limits add up to %s CPUs and %s", cpu.String(), memory.String())
 	}
 
-	database := find[*appsv1.StatefulSet](t, objects, "postgres")
-	uploads := find[*corev1.PersistentVolumeClaim](t, objects, "uploads")
-	storage := *uploads.Spec.Resources.Requests.Storage()
-	for _, claim := range database.Spec.VolumeClaimTemplates {
-		storage.Add(*claim.Spec.Resources.Requests.Storage())
+	fitsStorage(t, objects)
+}
+
+// fitsStorage checks the volumes against the plan's quota, where every claim is an
+// object of the release: those of a StatefulSet's templates could not grow.
+func fitsStorage(t *testing.T, objects []object) {
+	t.Helper()
+	storage, claims := resource.Quantity{}, 0
+	for _, object := range objects {
+		switch o := object.(type) {
+		case *corev1.PersistentVolumeClaim:
+			storage.Add(*o.Spec.Resources.Requests.Storage())
+			claims++
+		case *appsv1.StatefulSet:
+			if len(o.Spec.VolumeClaimTemplates) > 0 {
+				t.Errorf("StatefulSet %s has claims that cannot grow", o.Name)
+			}
+		}
 	}
-	if storage.Cmp(resource.MustParse("20Gi")) > 0 || len(database.Spec.VolumeClaimTemplates)+1 > 5 {
-		t.Errorf("the volumes add up to %s", storage.String())
+	if storage.Cmp(resource.MustParse("20Gi")) > 0 || claims > 5 {
+		t.Errorf("%d volumes add up to %s", claims, storage.String())
 	}
 }
 
@@ -318,19 +332,28 @@ func TestMedusaHibernated(t *testing.T) {
 	}
 }
 
-func TestMedusaRetain(t *testing.T) {
+func TestMedusaVolumes(t *testing.T) {
 	t.Parallel()
-	for values, want := range map[string]appsv1.PersistentVolumeClaimRetentionPolicyType{
-		"persistence: {retain: false}": appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
-		"persistence: {retain: true}":  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
-	} {
-		objects := render(t, withSecret+values)
-		if got := find[*appsv1.StatefulSet](t, objects, "postgres").Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted; got != want {
-			t.Errorf("%s: the database's volume has policy %s", values, got)
+	testVolumes(t, func(values string) []object { return render(t, withSecret+values) })
+}
+
+// testVolumes checks that a chart's volumes are as large as asked for, and stay
+// when the release goes if they are to be retained.
+func testVolumes(t *testing.T, render func(values string) []object) {
+	t.Helper()
+	for _, retain := range []bool{false, true} {
+		objects := render(fmt.Sprintf("persistence: {retain: %t, database: {size: 7Gi}, uploads: {size: 3Gi, storageClassName: slow}}", retain))
+		for name, size := range map[string]string{"database": "7Gi", "uploads": "3Gi"} {
+			claim := find[*corev1.PersistentVolumeClaim](t, objects, name)
+			if got := claim.Spec.Resources.Requests.Storage().String(); got != size {
+				t.Errorf("volume %s has %s, want %s", name, got, size)
+			}
+			if _, kept := claim.Annotations["helm.sh/resource-policy"]; kept != retain {
+				t.Errorf("volume %s is kept: %t, want %t", name, kept, retain)
+			}
 		}
-		_, kept := find[*corev1.PersistentVolumeClaim](t, objects, "uploads").Annotations["helm.sh/resource-policy"]
-		if wantKept := want == appsv1.RetainPersistentVolumeClaimRetentionPolicyType; kept != wantKept {
-			t.Errorf("%s: uploads kept: %v", values, kept)
+		if class := find[*corev1.PersistentVolumeClaim](t, objects, "uploads").Spec.StorageClassName; class == nil || *class != "slow" {
+			t.Errorf("the uploads' class is %v", class)
 		}
 	}
 }

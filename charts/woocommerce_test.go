@@ -137,13 +137,7 @@ func TestWooCommerceFitsItsQuota(t *testing.T) {
 	if cpu.Cmp(resource.MustParse("2")) > 0 || memory.Cmp(resource.MustParse("4Gi")) > 0 {
 		t.Errorf("limits add up to %s CPUs and %s", cpu.String(), memory.String())
 	}
-	storage := *find[*corev1.PersistentVolumeClaim](t, objects, "uploads").Spec.Resources.Requests.Storage()
-	for _, claim := range find[*appsv1.StatefulSet](t, objects, "mariadb").Spec.VolumeClaimTemplates {
-		storage.Add(*claim.Spec.Resources.Requests.Storage())
-	}
-	if storage.Cmp(resource.MustParse("20Gi")) > 0 {
-		t.Errorf("the volumes add up to %s", storage.String())
-	}
+	fitsStorage(t, objects)
 }
 
 // A probe that meets a redirect, or a liveness that asks the database, takes a shop
@@ -282,21 +276,9 @@ func TestWooCommerceHibernated(t *testing.T) {
 	}
 }
 
-func TestWooCommerceRetain(t *testing.T) {
+func TestWooCommerceVolumes(t *testing.T) {
 	t.Parallel()
-	for values, want := range map[string]appsv1.PersistentVolumeClaimRetentionPolicyType{
-		"persistence: {retain: false}": appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
-		"persistence: {retain: true}":  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
-	} {
-		objects := woo(t, values)
-		if got := find[*appsv1.StatefulSet](t, objects, "mariadb").Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted; got != want {
-			t.Errorf("%s: the database's volume has policy %s", values, got)
-		}
-		_, kept := find[*corev1.PersistentVolumeClaim](t, objects, "uploads").Annotations["helm.sh/resource-policy"]
-		if wantKept := want == appsv1.RetainPersistentVolumeClaimRetentionPolicyType; kept != wantKept {
-			t.Errorf("%s: uploads kept: %v", values, kept)
-		}
-	}
+	testVolumes(t, func(values string) []object { return woo(t, values) })
 }
 
 func TestWooCommerceRoute(t *testing.T) {

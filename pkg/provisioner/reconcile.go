@@ -153,6 +153,9 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 	}
 	a.noteReady()
 	a.memory.progress = progress{}
+	if a.growing, err = c.growingVolumes(ctx, a); err != nil {
+		return 0, err
+	}
 	c.summarize(a, tookBack)
 	return again, c.writeStatus(ctx, a)
 }

@@ -141,9 +141,12 @@ func (c *Controller) summarize(a *attempt, r *result) {
 	wasReady := a.isTrue(v1alpha1.ConditionReady)
 	if r == nil || r.tookBack {
 		reason, message := "Selling", "The shop sells at "+a.store.Status.URL+"."
-		if r == nil {
+		switch {
+		case r == nil && a.growing == "":
 			a.setAbnormal("", "", "")
-		} else {
+		case r == nil:
+			a.setAbnormal(v1alpha1.ConditionReconciling, reasonResizing, a.growing)
+		default:
 			reason, message = r.reason, message+" "+r.message
 			a.setAbnormal(v1alpha1.ConditionStalled, r.reason, r.message)
 		}

@@ -112,6 +112,8 @@ type attempt struct {
 	acted bool
 	// workloads are the release's workloads, once read since the last action.
 	workloads []workload
+	// growing tells of volumes that grow while all is done; it may be empty.
+	growing string
 }
 
 // memory is what the controller remembers of one store between attempts. All of

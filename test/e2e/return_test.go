@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -91,10 +90,7 @@ func rawValues(values string) *runtime.RawExtension {
 // upgrade asks for another version of a store's engine.
 func upgrade(t *testing.T, name, version string) {
 	t.Helper()
-	patch := fmt.Sprintf(`{"spec":{"version":%q}}`, version)
-	if _, err := platform.PlatformV1alpha1().Stores("default").Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-		t.Fatalf("upgrading store %s to %s: %v", name, version, err)
-	}
+	patchStore(t, name, fmt.Sprintf(`{"spec":{"version":%q}}`, version))
 }
 
 // orderNumber places an order and returns its number, which the shop counts.

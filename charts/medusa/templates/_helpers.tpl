@@ -51,6 +51,27 @@ Then install with --set existingSecret=store-credentials.` .Release.Namespace) -
 {{ .Values.store.host | default (urlParse .Values.store.url).hostname }}
 {{- end }}
 
+{{/* medusa.claim is the claim of a volume: {{ include "medusa.claim" (list $ "uploads" "storefront") }} */}}
+{{- define "medusa.claim" -}}
+{{- $root := index . 0 -}}
+{{- $volume := get $root.Values.persistence (index . 1) -}}
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ index . 1 }}
+  labels: {{ include "medusa.labels" (list $root (index . 2)) | nindent 4 }}
+  {{- if $root.Values.persistence.retain }}
+  annotations: {helm.sh/resource-policy: keep}
+  {{- end }}
+spec:
+  accessModes: [ReadWriteOnce]
+  {{- with $volume.storageClassName }}
+  storageClassName: {{ . | quote }}
+  {{- end }}
+  resources:
+    requests: {storage: {{ $volume.size }}}
+{{- end }}
+
 {{/* medusa.pod is what all pods share: {{ include "medusa.pod" (dict "root" $ "uid" 1000 "gid" 1000) }} */}}
 {{- define "medusa.pod" -}}
 serviceAccountName: shop

@@ -158,3 +158,20 @@ from:
       matchLabels: {kubernetes.io/metadata.name: {{ . }}}
   {{- end }}
 {{- end }}
+
+{{/* platform.engineVolumes is what their stores may say of the sizes of volumes. */}}
+{{- define "platform.engineVolumes" -}}
+type: object
+additionalProperties: false
+description: >-
+  How large the shop's volumes are, when the plan's sizes are not enough. A volume
+  grows while the shop sells, within the plan's storage, and never shrinks.
+properties:
+  {{- range list "database" "uploads" }}
+  {{ . }}:
+    type: object
+    additionalProperties: false
+    properties:
+      size: {type: string, pattern: "^[1-9][0-9]*(Mi|Gi|Ti)$"}
+  {{- end }}
+{{- end }}

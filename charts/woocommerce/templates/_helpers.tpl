@@ -49,6 +49,27 @@ Then install with --set existingSecret=store-credentials.` .Release.Namespace) -
 {{ .Values.store.host | default (urlParse .Values.store.url).hostname }}
 {{- end }}
 
+{{/* woocommerce.claim is the claim of a volume: {{ include "woocommerce.claim" (list $ "uploads" "storefront") }} */}}
+{{- define "woocommerce.claim" -}}
+{{- $root := index . 0 -}}
+{{- $volume := get $root.Values.persistence (index . 1) -}}
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ index . 1 }}
+  labels: {{ include "woocommerce.labels" (list $root (index . 2)) | nindent 4 }}
+  {{- if $root.Values.persistence.retain }}
+  annotations: {helm.sh/resource-policy: keep}
+  {{- end }}
+spec:
+  accessModes: [ReadWriteOnce]
+  {{- with $volume.storageClassName }}
+  storageClassName: {{ . | quote }}
+  {{- end }}
+  resources:
+    requests: {storage: {{ $volume.size }}}
+{{- end }}
+
 {{/* woocommerce.pod is what all pods share: {{ include "woocommerce.pod" (dict "root" $ "uid" 33 "gid" 33) }} */}}
 {{- define "woocommerce.pod" -}}
 serviceAccountName: shop

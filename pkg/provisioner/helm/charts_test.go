@@ -47,6 +47,14 @@ spec:
 kind: ConfigMap
 metadata: {name: extra}
 {{ end }}`)},
+		"templates/claim.yaml": {Data: []byte(`{{ with .Values.size }}apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec:
+  storageClassName: {{ $.Values.class }}
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: {{ . }}}}
+{{ end }}`)},
 	}
 }
 

@@ -65,10 +65,6 @@ func (s *SDK) Drift(ctx context.Context, namespace, name string, revision int) (
 func driftOf(info *resource.Info) (*Drift, error) {
 	kind := info.Mapping.GroupVersionKind
 	drift := &Drift{Object: Object{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Name: info.Name}}
-	manifest, err := runtime.Encode(unstructured.UnstructuredJSONScheme, info.Object)
-	if err != nil {
-		return nil, err
-	}
 	helper := resource.NewHelper(info.Client, info.Mapping)
 	for range driftTries {
 		live, err := helper.Get(info.Namespace, info.Name)
@@ -79,10 +75,17 @@ func driftOf(info *resource.Info) (*Drift, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := keepSize(info, live); err != nil {
+			return nil, err
+		}
+		manifest, err := runtime.Encode(unstructured.UnstructuredJSONScheme, info.Object)
+		if err != nil {
+			return nil, err
+		}
 		wanted, err := helper.DryRun(true).WithFieldManager(driftManager).
 			Patch(info.Namespace, info.Name, types.ApplyPatchType, manifest, &metav1.PatchOptions{Force: ptr.To(true)})
 		if apierrors.IsInvalid(err) {
-			// What cannot be changed, such as a claim's size, cannot be brought back.
+			// What cannot be changed, such as a claim's class, cannot be brought back.
 			return nil, nil
 		}
 		if err != nil {

@@ -7,6 +7,16 @@
 // is run to its end whatever becomes of its context, because Helm's own answer
 // to a cancelled context is to go on in the background.
 //
+// # Volumes
+//
+// A PersistentVolumeClaim of a release grows when its manifest asks for more, if
+// its StorageClass and the quota allow it; that is found out before anything of
+// the release is changed. It never shrinks: an upgrade that asks for less than the
+// revision before is refused, a rollback leaves the claim as large as it is, and so
+// does an upgrade to a manifest that asks for as much as ever of a claim that has
+// grown by other means. Claims of a StatefulSet's templates cannot grow, because
+// Kubernetes does not let the templates change.
+//
 // # Interrupted releases
 //
 // Helm writes a revision as pending before it touches the cluster and rewrites

@@ -174,6 +174,7 @@ func (s *SDK) Rollback(ctx context.Context, namespace, name string, to int) (*Re
 		return nil, err
 	}
 	observed.keep = to
+	cfg.KubeClient.(*volumeKeeper).returning = true
 	if _, err := cfg.Releases.Get(name, to); errors.Is(err, driver.ErrReleaseNotFound) {
 		return nil, fmt.Errorf("%w: %s/%s revision %d", ErrReleaseNotFound, namespace, name, to)
 	}
@@ -255,7 +256,7 @@ func (s *SDK) configuration(ctx context.Context, namespace string) (*action.Conf
 	releases := storage.Init(observed)
 	releases.MaxHistory, releases.Log = maxHistory, log
 	return &action.Configuration{
-		KubeClient:     client,
+		KubeClient:     &volumeKeeper{Client: client},
 		Releases:       releases,
 		Capabilities:   capabilities,
 		Log:            log,
