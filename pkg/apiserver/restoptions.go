@@ -12,6 +12,7 @@ import (
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/storage/claims"
 	"platform.dev/stores/pkg/storage/postgres"
+	"platform.dev/stores/pkg/storage/postgres/watchcache"
 )
 
 // keyPrefix is the root of all keys in the database.
@@ -40,7 +41,7 @@ func (o *restOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Ob
 	config.EncodeVersioner = runtime.NewMultiGroupVersioner(v1alpha1.SchemeGroupVersion, schema.GroupKind{Group: v1alpha1.GroupName})
 	return generic.RESTOptions{
 		StorageConfig:             config.ForResource(resource),
-		Decorator:                 o.database.Decorator(o.rules),
+		Decorator:                 watchcache.Decorator(o.database, o.rules),
 		EnableGarbageCollection:   true,
 		DeleteCollectionWorkers:   1,
 		ResourcePrefix:            keyPrefix + "/" + resource.Resource,

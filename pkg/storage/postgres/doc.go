@@ -16,7 +16,9 @@
 //   - compact, expiry: periodic work
 //   - storage, get, create, state, update, delete, list, watch, stats: storage.Interface
 //   - past: the history of objects, decoded
-//   - corrupt, decorator: wiring above storage.Interface
+//   - corrupt, progress: what the API server wants to know of a storage
+//
+// Package watchcache puts the API server's cache on top.
 //
 // # Guarantees
 //

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/apis/example"
@@ -141,4 +143,11 @@ func checkDense(t *testing.T, db *Database) {
 	if want := fmt.Sprint(rev-1, int64(2), rev); fmt.Sprint(rows, first, last) != want {
 		t.Errorf("rows, first, last of the log: %d %d %d, want %s", rows, first, last, want)
 	}
+}
+
+func podAttributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	pod := obj.(*example.Pod)
+	return pod.Labels, fields.Set{
+		"metadata.name": pod.Name, "metadata.namespace": pod.Namespace, "spec.nodeName": pod.Spec.NodeName,
+	}, nil
 }
