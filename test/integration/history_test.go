@@ -246,7 +246,28 @@ func TestHistoryAsTable(t *testing.T) {
 	}
 	contains(t, got[1], "admin", "update", "2", "metadata.labels.a, metadata.labels.c, spec.displayName, and 1 more")
 	contains(t, got[2], "admin", "create", "1")
+	auditID := k.run("", "get", "store", "flowers", "--subresource=history", "-o", "jsonpath={.items[0].auditID}")
+	wide := strings.Split(k.run("", "get", "store", "flowers", "--subresource=history", "-o", "wide"), "\n")
+	if !strings.HasSuffix(strings.TrimSpace(wide[0]), "AUDIT-ID") || auditID == "" || !strings.HasSuffix(strings.TrimSpace(wide[1]), auditID) {
+		t.Errorf("request %q is not in\n%s", auditID, strings.Join(wide, "\n"))
+	}
 	contains(t, k.run("", "get", "store", "flowers", "--subresource=history", "-o", "jsonpath={.items[0].verb} {.items[0].changes[2].path}"), "update spec.displayName")
+}
+
+// A history is a list to its reader, but not one of objects that have metadata.
+func TestHistoryAsMetadataIsNotAcceptable(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	create(t, namespace, newStore("flowers", newEngine(t)))
+	for _, kind := range []string{"PartialObjectMetadata", "PartialObjectMetadataList"} {
+		for _, version := range []string{"v1", "v1beta1"} {
+			status, body := send(t, env.Admin(), http.MethodGet, "/apis/platform.dev/v1alpha1/namespaces/"+namespace+"/stores/flowers/history",
+				http.Header{"Accept": {"application/json;as=" + kind + ";v=" + version + ";g=meta.k8s.io"}})
+			if status != http.StatusNotAcceptable || !strings.Contains(body, kind) {
+				t.Errorf("%s %s: status %d, want %d: %s", kind, version, status, http.StatusNotAcceptable, body)
+			}
+		}
+	}
 }
 
 // What the discovery and the API description say of the subresources is what

@@ -96,6 +96,11 @@ LATEST TIME admin update metadata.annotations.note: <none> -> "\x1b[2J"
  spec.displayName: Flowers & more -> Roses
  spec.plan: small -> large
 FIRST TIME admin create `+"\n", settled(k.run("", "store", "history", "flowers"), latest, "LATEST", first, "FIRST"))
+	wantOutput(t, "history -o wide", `REVISION TIME USER VERB AUDIT-ID CHANGE
+LATEST TIME admin update ID metadata.annotations.note: <none> -> "\x1b[2J"
+ spec.displayName: Flowers & more -> Roses
+ spec.plan: small -> large
+`, settled(k.run("", "store", "history", "flowers", "-o", "wide", "--limit=1"), latest, "LATEST", history.Items[0].AuditID, "ID"))
 	contains(t, k.run("", "store", "history", "flowers", "--all"), "status.conditions[Ready].status: Unknown -> True")
 	wantOutput(t, "history -o jsonpath", latest+" StoreHistory", k.run("", "store", "history", "flowers", "--limit=1", "-o", "jsonpath={.items[*].resourceVersion} {.kind}"))
 	contains(t, k.run("", "store", "history", "flowers", "--revision="+first), "kind: Store", "plan: small", "displayName: Flowers & more")
@@ -147,6 +152,7 @@ func TestKubectlStoreRefuses(t *testing.T) {
 		"unknown command":   {[]string{"sell", "flowers"}, []string{`error: unknown command "sell"`}},
 		"no such store":     {[]string{"history", "nothing"}, []string{"Error from server (NotFound)", `"nothing" not found`}},
 		"no such revision":  {[]string{"rollback", "flowers", "--to-revision=999999999"}, []string{"Error from server (NotFound)", "revision 999999999"}},
+		"wide past store":   {[]string{"history", "flowers", "--revision=1", "-o", "wide"}, []string{"error: --output=wide", "--revision"}},
 		"no revision":       {[]string{"rollback", "flowers"}, []string{"error: --to-revision is required"}},
 		"no login":          {[]string{"credentials", "flowers"}, []string{"Error from server (NotFound)", "no admin login"}},
 		"without rights":    {[]string{"credentials", "flowers", "--as=nobody"}, []string{"Error from server (Forbidden)", `User "nobody" cannot get resource "stores/credentials"`}},

@@ -253,6 +253,7 @@ func TestAuditTellsWhoCreatedTheStore(t *testing.T) {
 	})
 	type record struct {
 		Name, User, Impersonated string
+		InHistory                bool // under the ID that both logs have
 	}
 	var got []record
 	for _, event := range ours {
@@ -260,6 +261,8 @@ func TestAuditTellsWhoCreatedTheStore(t *testing.T) {
 			t.Errorf("%s was created by %q in our log, want alice", event.ObjectRef.Name, event.User.Username)
 		}
 		joined := record{Name: event.ObjectRef.Name}
+		past := getHistory(t, namespace, event.ObjectRef.Name, "").Items
+		joined.InHistory = past[len(past)-1].AuditID == string(event.AuditID)
 		for _, forwarded := range cluster {
 			if forwarded.AuditID != event.AuditID {
 				continue
@@ -271,7 +274,7 @@ func TestAuditTellsWhoCreatedTheStore(t *testing.T) {
 		}
 		got = append(got, joined)
 	}
-	want := []record{{Name: "flowers", User: "alice"}, {Name: "bread", User: "admin", Impersonated: "alice"}}
+	want := []record{{Name: "flowers", User: "alice", InHistory: true}, {Name: "bread", User: "admin", Impersonated: "alice", InHistory: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("creations (-want +got):\n%s", diff)
 	}

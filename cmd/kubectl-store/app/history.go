@@ -35,6 +35,9 @@ func (p *plugin) newHistory() *cobra.Command {
 		Example: `  # Who changed the store
   kubectl store history flowers
 
+  # With the IDs that the audit logs of the cluster give the requests
+  kubectl store history flowers -o wide
+
   # The store as it was at a time
   kubectl store history flowers --at=2006-01-02T15:04:05Z`,
 		Args: oneName,
@@ -45,6 +48,7 @@ func (p *plugin) newHistory() *cobra.Command {
 	cmd.Flags().BoolVar(&h.all, "all", false, "Show also what only reported the store's status.")
 	cmd.Flags().IntVar(&h.limit, "limit", 0, "Show the latest so many revisions. The default is all.")
 	h.output.AddFlags(cmd)
+	cmd.Flags().Lookup("output").Usage += " For the list of revisions also wide."
 	return cmd
 }
 
@@ -64,6 +68,9 @@ func (h *history) run(ctx context.Context, name string) error {
 		return client.RESTClient().Get().Namespace(namespace).Resource("stores").Name(name).SubResource("history")
 	}
 	if h.at != "" || h.revision != "" {
+		if *h.output.OutputFormat == "wide" {
+			return errors.New("--output=wide is for the list of revisions: it cannot be given with --at or --revision")
+		}
 		past := request()
 		if h.at != "" {
 			past = past.Param("at", h.at)
@@ -83,10 +90,11 @@ func (h *history) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if h.output.OutputFlagSpecified() {
+	wide := *h.output.OutputFormat == "wide"
+	if h.output.OutputFlagSpecified() && !wide {
 		return h.print(h.output, found)
 	}
-	return h.table(found)
+	return h.table(found, wide)
 }
 
 // collect reads page after page until there is as much as was asked for.
@@ -117,19 +125,28 @@ func statusOnly(item v1alpha1.StoreRevision) bool {
 	return !slices.ContainsFunc(item.Changes, func(c v1alpha1.FieldChange) bool { return !strings.HasPrefix(c.Path, "status") })
 }
 
-// table prints a line for each change, with its revision on the first.
-func (h *history) table(found *v1alpha1.StoreHistory) error {
+// table prints a line for each change, with its revision on the first. A wide one
+// has the IDs of the requests too.
+func (h *history) table(found *v1alpha1.StoreHistory, wide bool) error {
 	table := tabwriter.NewWriter(h.Out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(table, "REVISION\tTIME\tUSER\tVERB\tCHANGE")
+	columns := []string{"REVISION", "TIME", "USER", "VERB"}
+	if wide {
+		columns = append(columns, "AUDIT-ID")
+	}
+	_, _ = fmt.Fprintln(table, strings.Join(columns, "\t")+"\tCHANGE")
 	for _, item := range found.Items {
-		lead := fmt.Sprintf("%s\t%s\t%s\t%s", item.ResourceVersion, item.Time.UTC().Format(time.RFC3339), cmp.Or(item.User, "<none>"), item.Verb)
+		cells := []string{item.ResourceVersion, item.Time.UTC().Format(time.RFC3339), cmp.Or(item.User, "<none>"), item.Verb}
+		if wide {
+			cells = append(cells, cmp.Or(item.AuditID, "<none>"))
+		}
+		lead := strings.Join(cells, "\t")
 		if item.Verb == "create" || len(item.Changes) == 0 {
 			_, _ = fmt.Fprintf(table, "%s\t\n", lead)
 			continue
 		}
 		for _, change := range item.Changes {
 			_, _ = fmt.Fprintf(table, "%s\t%s: %s -> %s\n", lead, change.Path, short(change.From), short(change.To))
-			lead = "\t\t\t"
+			lead = strings.Repeat("\t", len(cells)-1)
 		}
 	}
 	return table.Flush()

@@ -9,8 +9,10 @@ import (
 // StoreHistory is a part of a store's past, the newest first.
 type StoreHistory struct {
 	metav1.TypeMeta
-	metav1.ListMeta
-	Items []StoreRevision
+	// ListMeta is not embedded: its methods would make this a list of objects to
+	// the server, which would try to answer with their metadata.
+	ListMeta metav1.ListMeta
+	Items    []StoreRevision
 }
 
 // StoreRevision is one write of a store.
@@ -19,6 +21,7 @@ type StoreRevision struct {
 	Time            metav1.MicroTime
 	Verb            string
 	User            string
+	AuditID         string
 	Generation      int64
 	Changes         []FieldChange
 }

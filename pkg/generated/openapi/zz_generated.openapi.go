@@ -4378,6 +4378,13 @@ func schema_pkg_apis_platform_v1alpha1_StoreRevision(ref common.ReferenceCallbac
 							Format:      "",
 						},
 					},
+					"auditID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "auditID is what the audit logs of the cluster call the request. It is absent from writes that no request asked for, and from those of earlier versions.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"generation": {
 						SchemaProps: spec.SchemaProps{
 							Description: "generation is the store's metadata.generation since then. It counts the changes of spec.",

@@ -30,6 +30,8 @@ type Revision struct {
 	Time time.Time
 	// User is who asked for it, empty if nobody did.
 	User string
+	// AuditID is what audit logs call the request, empty if it is not known.
+	AuditID string
 	// Object is the object as written, with its resourceVersion.
 	Object runtime.Object
 }

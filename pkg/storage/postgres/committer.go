@@ -19,13 +19,15 @@ const (
 // write is a change of one key on the condition that the key is at revision expect, or
 // absent for a create.
 type write struct {
-	kind   kind
-	key    string
-	expect int64 // 0 for a create
-	value  []byte
-	ttl    int64 // seconds; 0 lives forever, below 0 keeps the expiry of the key
-	actor  string
-	claims *claims.Change // nil if the write changes none
+	kind    kind
+	key     string
+	expect  int64 // 0 for a create
+	value   []byte
+	ttl     int64 // seconds; 0 lives forever, below 0 keeps the expiry of the key
+	actor   string
+	auditID string         // of the request that wants the write
+	verb    string         // of that request
+	claims  *claims.Change // nil if the write changes none
 
 	refused error // why its claims were, set before it is answered
 

@@ -22,6 +22,10 @@ type Revision struct {
 	Time time.Time
 	// Actor is the name of the user who asked for the write, empty if there was none.
 	Actor string
+	// AuditID is that of the request, empty if there was none or it is not known.
+	AuditID string
+	// Asked is the request's own verb: a Verb of update may have been a patch.
+	Asked string
 	// Value is the object as stored, nil for a delete.
 	Value []byte
 }
@@ -44,7 +48,7 @@ func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Rev
 			rev Revision
 			k   kind
 		)
-		err := row.Scan(&rev.ResourceVersion, &rev.Key, &k, &rev.Time, &rev.Actor, &rev.Value)
+		err := row.Scan(&rev.ResourceVersion, &rev.Key, &k, &rev.Time, &rev.Actor, &rev.AuditID, &rev.Asked, &rev.Value)
 		rev.Verb = k.verb()
 		return rev, err
 	})

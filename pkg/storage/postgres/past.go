@@ -104,9 +104,10 @@ func (p past) read(ctx context.Context, key string, upTo int64, by time.Time, li
 		k         *kind
 		at        *time.Time
 		actor     *string
+		auditID   *string
 		value     []byte
 	)
-	tag, err := pgx.ForEachRow(rows, []any{&object.created, &object.kept, &rev, &k, &at, &actor, &value}, func() error {
+	tag, err := pgx.ForEachRow(rows, []any{&object.created, &object.kept, &rev, &k, &at, &actor, &auditID, &value}, func() error {
 		if rev == nil {
 			return nil
 		}
@@ -114,7 +115,7 @@ func (p past) read(ctx context.Context, key string, upTo int64, by time.Time, li
 		if err != nil {
 			return fmt.Errorf("revision %d: %w", *rev, err)
 		}
-		revisions = append(revisions, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, Object: obj})
+		revisions = append(revisions, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: *auditID, Object: obj})
 		return nil
 	})
 	if err != nil {

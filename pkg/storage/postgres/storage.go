@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/storage"
@@ -234,6 +235,10 @@ func (k authenticatedKey) AuthenticatedData() []byte { return []byte(k) }
 func (s *Storage) write(ctx context.Context, w *write) (int64, error) {
 	if user, ok := request.UserFrom(ctx); ok {
 		w.actor = user.GetName()
+	}
+	w.auditID = audit.GetAuditIDTruncated(ctx)
+	if info, ok := request.RequestInfoFrom(ctx); ok {
+		w.verb = info.Verb
 	}
 	select {
 	case result := <-s.db.writes.submit(ctx, w):

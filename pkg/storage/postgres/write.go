@@ -110,13 +110,13 @@ func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAtte
 	)
 	batch.Queue(advanceQuery, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
 	if c := ops[created]; len(c.ord) > 0 {
-		batch.Queue(createQuery, b.id, n, c.ord, c.key, c.value, c.ttl, c.actor)
+		batch.Queue(createQuery, b.id, n, c.ord, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb)
 	}
 	if u := ops[updated]; len(u.ord) > 0 {
-		batch.Queue(updateQuery, b.id, n, u.ord, u.key, u.value, u.ttl, u.actor, u.expect)
+		batch.Queue(updateQuery, b.id, n, u.ord, u.key, u.value, u.ttl, u.actor, u.auditID, u.verb, u.expect)
 	}
 	if x := ops[deleted]; len(x.ord) > 0 {
-		batch.Queue(deleteQuery, b.id, n, x.ord, x.key, x.actor, x.expect).Query(func(rows pgx.Rows) (err error) {
+		batch.Queue(deleteQuery, b.id, n, x.ord, x.key, x.actor, x.auditID, x.verb, x.expect).Query(func(rows pgx.Rows) (err error) {
 			removed, err = scanRemoved(rows)
 			return err
 		})
@@ -153,7 +153,7 @@ func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAtt
 		batch   pgx.Batch
 		changes []*change
 	)
-	batch.Queue(applyBatchQuery, b.id, all.kind, all.key, all.expect, all.value, all.ttl, all.actor, all.claims).Query(
+	batch.Queue(applyBatchQuery, b.id, all.kind, all.key, all.expect, all.value, all.ttl, all.actor, all.auditID, all.verb, all.claims).Query(
 		func(rows pgx.Rows) error {
 			var (
 				ord     int64
@@ -186,14 +186,16 @@ func (w *write) change(rev int64, removed []byte) *change {
 
 // columns holds writes the way statements take them: an array per column.
 type columns struct {
-	ord    []int64
-	kind   []kind
-	key    []string
-	expect []int64
-	value  [][]byte
-	ttl    []int64
-	actor  []string
-	claims []*claimsParameter
+	ord     []int64
+	kind    []kind
+	key     []string
+	expect  []int64
+	value   [][]byte
+	ttl     []int64
+	actor   []string
+	auditID []string
+	verb    []string
+	claims  []*claimsParameter
 }
 
 func (c *columns) add(ord int, w *write) {
@@ -204,6 +206,8 @@ func (c *columns) add(ord int, w *write) {
 	c.value = append(c.value, w.value)
 	c.ttl = append(c.ttl, w.ttl)
 	c.actor = append(c.actor, w.actor)
+	c.auditID = append(c.auditID, w.auditID)
+	c.verb = append(c.verb, w.verb)
 	c.claims = append(c.claims, parameterOf(w.claims))
 }
 

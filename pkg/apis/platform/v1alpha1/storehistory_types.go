@@ -45,6 +45,12 @@ type StoreRevision struct {
 	// +optional
 	User string `json:"user,omitempty"`
 
+	// auditID is what the audit logs of the cluster call the request. It is absent
+	// from writes that no request asked for, and from those of earlier versions.
+	//
+	// +optional
+	AuditID string `json:"auditID,omitempty"`
+
 	// generation is the store's metadata.generation since then. It counts the
 	// changes of spec.
 	//

@@ -123,7 +123,7 @@ func (r *HistoryREST) page(ctx context.Context, key, name string, options *platf
 	page := &platform.StoreHistory{Items: []platform.StoreRevision{}}
 	for i := range revisions {
 		if i == limit {
-			page.Continue = strconv.FormatInt(revisions[i].ResourceVersion, 10)
+			page.ListMeta.Continue = strconv.FormatInt(revisions[i].ResourceVersion, 10)
 			break
 		}
 		var before *history.Revision
@@ -148,6 +148,7 @@ func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRe
 		Time:            metav1.NewMicroTime(revision.Time),
 		Verb:            string(revision.Verb),
 		User:            revision.User,
+		AuditID:         revision.AuditID,
 		Generation:      store.Generation,
 	}
 	if before == nil && revision.Verb != history.Create {
@@ -196,6 +197,7 @@ var historyColumns = []metav1.TableColumnDefinition{
 	{Name: "Verb", Type: "string", Description: "What was done."},
 	{Name: "Generation", Type: "integer", Description: "The count of changes of spec."},
 	{Name: "Changes", Type: "string", Description: "The fields that changed."},
+	{Name: "Audit-ID", Type: "string", Priority: 1, Description: "What the audit logs of the cluster call the request."},
 }
 
 // ConvertToTable renders a history, and a past store as the main resource does.
@@ -210,7 +212,7 @@ func (r *HistoryREST) ConvertToTable(ctx context.Context, obj, tableOptions runt
 	}
 	for _, item := range page.Items {
 		rendered.Rows = append(rendered.Rows, metav1.TableRow{
-			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes)},
+			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes), item.AuditID},
 			// A row needs an object with metadata.
 			Object: runtime.RawExtension{Object: &platform.Store{ObjectMeta: metav1.ObjectMeta{Name: item.ResourceVersion}}},
 		})

@@ -3,13 +3,13 @@
 with base as (
     select rev - $2::bigint as rev from meta
 ), op as (
-    select * from unnest($3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[])
-        as op (ord, key, value, ttl, actor)
+    select * from unnest($3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::text[], $9::text[])
+        as op (ord, key, value, ttl, actor, audit_id, verb)
 ), inserted as (
     insert into head (key, mod, crt, expires_at)
     select op.key, base.rev + op.ord, base.rev + op.ord, expiry(op.ttl, null)
     from op, base
 )
-insert into log (rev, key, prev, crt, kind, batch, actor, value)
-select base.rev + op.ord, op.key, 0, base.rev + op.ord, 0, $1, op.actor, op.value
+insert into log (rev, key, prev, crt, kind, batch, actor, audit_id, verb, value)
+select base.rev + op.ord, op.key, 0, base.rev + op.ord, 0, $1, op.actor, nullif(op.audit_id, ''), nullif(op.verb, ''), op.value
 from op, base;

@@ -4,15 +4,15 @@
 with base as (
     select rev - $2::bigint as rev from meta
 ), op as (
-    select * from unnest($3::bigint[], $4::text[], $5::text[], $6::bigint[])
-        as op (ord, key, actor, expect)
+    select * from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+        as op (ord, key, actor, audit_id, verb, expect)
 ), deleted as (
     delete from head using op
     where head.key = op.key and head.mod = op.expect
-    returning op.ord, op.key, op.expect, head.crt, op.actor
+    returning op.ord, op.key, op.expect, head.crt, op.actor, op.audit_id, op.verb
 ), logged as (
-    insert into log (rev, key, prev, crt, kind, batch, actor)
-    select base.rev + d.ord, d.key, d.expect, d.crt, 2, $1, d.actor
+    insert into log (rev, key, prev, crt, kind, batch, actor, audit_id, verb)
+    select base.rev + d.ord, d.key, d.expect, d.crt, 2, $1, d.actor, nullif(d.audit_id, ''), nullif(d.verb, '')
     from deleted d, base
 ), complete as (
     select 1 / (case when count(*) = cardinality($3) then 1 else 0 end) as ok from deleted

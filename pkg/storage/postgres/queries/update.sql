@@ -3,16 +3,16 @@
 with base as (
     select rev - $2::bigint as rev from meta
 ), op as (
-    select * from unnest($3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::bigint[])
-        as op (ord, key, value, ttl, actor, expect)
+    select * from unnest($3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[])
+        as op (ord, key, value, ttl, actor, audit_id, verb, expect)
 ), updated as (
     update head set mod = base.rev + op.ord, expires_at = expiry(op.ttl, head.expires_at)
     from op, base
     where head.key = op.key and head.mod = op.expect
-    returning op.ord, op.key, op.expect, head.crt, op.actor, op.value
+    returning op.ord, op.key, op.expect, head.crt, op.actor, op.audit_id, op.verb, op.value
 ), logged as (
-    insert into log (rev, key, prev, crt, kind, batch, actor, value)
-    select base.rev + u.ord, u.key, u.expect, u.crt, 1, $1, u.actor, u.value
+    insert into log (rev, key, prev, crt, kind, batch, actor, audit_id, verb, value)
+    select base.rev + u.ord, u.key, u.expect, u.crt, 1, $1, u.actor, nullif(u.audit_id, ''), nullif(u.verb, ''), u.value
     from updated u, base
 )
 select 1 / (case when count(*) = cardinality($3) then 1 else 0 end) from updated;

@@ -1,0 +1,23 @@
+-- The deletes of a batch whose $2 revisions are already taken, returning the removed
+-- values. If any key is not at the revision expected, the division by zero fails the
+-- whole batch.
+with base as (
+    select rev - $2::bigint as rev from meta
+), op as (
+    select * from unnest($3::bigint[], $4::text[], $5::text[], $6::bigint[])
+        as op (ord, key, actor, expect)
+), deleted as (
+    delete from head using op
+    where head.key = op.key and head.mod = op.expect
+    returning op.ord, op.key, op.expect, head.crt, op.actor
+), logged as (
+    insert into log (rev, key, prev, crt, kind, batch, actor)
+    select base.rev + d.ord, d.key, d.expect, d.crt, 2, $1, d.actor
+    from deleted d, base
+), complete as (
+    select 1 / (case when count(*) = cardinality($3) then 1 else 0 end) as ok from deleted
+)
+select complete.ok, d.ord, log.value
+from complete
+left join deleted d on true -- complete is computed even if nothing was deleted
+left join log on log.rev = d.expect;
