@@ -28,6 +28,7 @@ type write struct {
 	auditID string         // of the request that wants the write
 	verb    string         // of that request
 	claims  *claims.Change // nil if the write changes none
+	object  *object        // of the value written, or removed by a delete; nil if not known
 
 	refused error // why its claims were, set before it is answered
 

@@ -32,15 +32,11 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	if err != nil {
 		return err
 	}
-	rev, err := s.write(ctx, &write{kind: created, key: key, value: sealed, ttl: clampTTL(ttl), claims: change})
-	if err != nil {
-		return err
-	}
-	if rev == 0 {
+	rev, err := s.write(ctx, &write{
+		kind: created, key: key, value: sealed, ttl: clampTTL(ttl), claims: change, object: s.newObject(data),
+	}, out)
+	if err == nil && rev == 0 {
 		return storage.NewKeyExistsError(key, 0)
 	}
-	if out == nil {
-		return nil
-	}
-	return s.decodeInto(data, out, rev)
+	return err
 }

@@ -69,17 +69,17 @@ func (d *deletion) step(ctx context.Context, st *state) (*state, error) {
 	if err := d.allow(ctx, st.obj); err != nil {
 		return st.orNewer(err, func() (*state, error) { return d.reload(ctx) })
 	}
-	rev, err := d.storage.write(ctx, &write{kind: deleted, key: d.key, expect: st.rev})
-	if err != nil {
-		return nil, err
+	w, out := &write{kind: deleted, key: d.key, expect: st.rev}, d.out
+	if d.unsafe {
+		out = nil
+	} else {
+		w.object = d.storage.shared(st.rev, st.data)
 	}
-	if rev == 0 { // a conflict
+	rev, err := d.storage.write(ctx, w, out)
+	if err == nil && rev == 0 { // a conflict
 		return d.reload(ctx)
 	}
-	if d.unsafe {
-		return nil, nil
-	}
-	return nil, d.storage.decodeInto(st.data, d.out, rev)
+	return nil, err
 }
 
 func (d *deletion) allow(ctx context.Context, obj runtime.Object) error {

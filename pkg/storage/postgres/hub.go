@@ -6,6 +6,9 @@ import "sync"
 const (
 	hubChanges = 16384
 	hubBytes   = 64 << 20
+	// decodedChanges is how many of the latest changes keep what they decode to. Watches
+	// that are not far behind share it.
+	decodedChanges = 1024
 )
 
 // hub holds the most recent changes in revision order, without gaps, and wakes those
@@ -113,6 +116,9 @@ func (h *hub) publish(changes []*change) {
 		delete(h.parked, next)
 		h.recent = append(h.recent, c)
 		h.bytes += c.size()
+		if old := len(h.recent) - 1 - decodedChanges; old >= 0 {
+			h.recent[old].forget()
+		}
 		grown = true
 		next++
 	}

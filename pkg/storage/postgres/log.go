@@ -20,7 +20,7 @@ const (
 )
 
 // change is one revision of the log. It is shared by all watches and immutable, but
-// for the previous value, which is loaded when first asked for.
+// for the previous value, which is loaded when first asked for, and what was decoded.
 type change struct {
 	rev   int64
 	key   string
@@ -30,6 +30,14 @@ type change struct {
 
 	mu       sync.Mutex
 	previous []byte // as stored; nil if created or not loaded
+
+	current, before memo // what value and previous decode to
+}
+
+// forget drops what was decoded.
+func (c *change) forget() {
+	c.current.set(nil)
+	c.before.set(nil)
 }
 
 func (c *change) size() int {
@@ -97,6 +105,7 @@ func (d *Database) previousValue(ctx context.Context, c *change) ([]byte, error)
 	if c.previous == nil {
 		if earlier := d.hub.find(c.prev); earlier != nil {
 			c.previous = earlier.value
+			c.before.set(earlier.current.get())
 			return c.previous, nil
 		}
 		if err := d.pool.QueryRow(ctx, valueQuery, c.prev).Scan(&c.previous); err != nil {

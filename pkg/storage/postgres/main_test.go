@@ -59,12 +59,12 @@ func withTransformer(transformer value.Transformer) fixtureOption {
 	return func(r *Resource) { r.Transformer = transformer }
 }
 
-func newFixture(t *testing.T, options ...fixtureOption) *fixture {
+func newFixture(t testing.TB, options ...fixtureOption) *fixture {
 	t.Helper()
 	return newFixtureAt(t, postgrestest.New(t), options...)
 }
 
-func newFixtureAt(t *testing.T, dsn string, options ...fixtureOption) *fixture {
+func newFixtureAt(t testing.TB, dsn string, options ...fixtureOption) *fixture {
 	t.Helper()
 	queries := &listCounter{}
 	db, err := Open(t.Context(), Config{ConnString: dsn, MaxConns: 4, ProgressInterval: time.Second, Tracer: queries})
@@ -75,7 +75,7 @@ func newFixtureAt(t *testing.T, dsn string, options ...fixtureOption) *fixture {
 	return &fixture{Storage: newPodStorage(t, db, options...), dsn: dsn, queries: queries}
 }
 
-func newPodStorage(t *testing.T, db *Database, options ...fixtureOption) *Storage {
+func newPodStorage(t testing.TB, db *Database, options ...fixtureOption) *Storage {
 	t.Helper()
 	resource := Resource{
 		GroupResource: schema.GroupResource{Resource: "pods"},
@@ -126,7 +126,7 @@ func (f *fixture) increaseRevision(ctx context.Context, t *testing.T) int64 {
 	if found != nil {
 		w.kind, w.expect = updated, found.rev
 	}
-	rev, err := f.write(ctx, w)
+	rev, err := f.write(ctx, w, nil)
 	if err != nil || rev == 0 {
 		t.Fatalf("increasing the revision: revision %d, error %v", rev, err)
 	}

@@ -231,8 +231,8 @@ type authenticatedKey string
 func (k authenticatedKey) AuthenticatedData() []byte { return []byte(k) }
 
 // write queues a write and waits for its outcome. A revision of 0 means that the
-// condition did not hold.
-func (s *Storage) write(ctx context.Context, w *write) (int64, error) {
+// condition did not hold. If out is not nil it receives the object of the write.
+func (s *Storage) write(ctx context.Context, w *write, out runtime.Object) (int64, error) {
 	if user, ok := request.UserFrom(ctx); ok {
 		w.actor = user.GetName()
 	}
@@ -240,8 +240,20 @@ func (s *Storage) write(ctx context.Context, w *write) (int64, error) {
 	if info, ok := request.RequestInfoFrom(ctx); ok {
 		w.verb = info.Verb
 	}
+	done := s.db.writes.submit(ctx, w)
+	if out != nil {
+		_, _ = w.object.get(0) // while the database works; into tells what is wrong
+	}
+	rev, err := s.wait(ctx, w, done)
+	if err != nil || rev == 0 || out == nil {
+		return rev, err
+	}
+	return rev, w.object.into(out, rev)
+}
+
+func (s *Storage) wait(ctx context.Context, w *write, done <-chan outcome) (int64, error) {
 	select {
-	case result := <-s.db.writes.submit(ctx, w):
+	case result := <-done:
 		if err := result.err; err != nil {
 			return 0, translate(ctx, "writing", w.key, err)
 		}

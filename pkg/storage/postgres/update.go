@@ -82,18 +82,18 @@ func (u *update) step(ctx context.Context, st *state) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &write{kind: updated, key: u.key, expect: st.rev, value: sealed, ttl: next.ttl, claims: next.claims}
+	w := &write{
+		kind: updated, key: u.key, expect: st.rev, value: sealed, ttl: next.ttl, claims: next.claims,
+		object: u.storage.newObject(next.data),
+	}
 	if st.rev == 0 {
 		w.kind, w.ttl = created, max(next.ttl, 0)
 	}
-	rev, err := u.storage.write(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	if rev == 0 { // a conflict
+	rev, err := u.storage.write(ctx, w, u.destination)
+	if err == nil && rev == 0 { // a conflict
 		return u.reload(ctx)
 	}
-	return nil, u.storage.decodeInto(next.data, u.destination, rev)
+	return nil, err
 }
 
 // proposal is what an update would write.

@@ -32,52 +32,77 @@ func (w *watcher) sendChange(c *change) error {
 // event translates a change. Through a selector an update may look like a creation or
 // a deletion, which takes the previous value to tell.
 func (w *watcher) event(c *change) (*watch.Event, error) {
-	var current, previous runtime.Object
-	var err error
-	if c.kind != deleted {
-		if current, err = w.storage.decode(w.ctx, c.key, c.value, c.rev); err != nil {
-			return nil, err
-		}
+	current, is, err := w.current(c)
+	if err != nil {
+		return nil, err
 	}
-	if c.kind == deleted || c.kind == updated && !w.predicate.Empty() {
-		if previous, err = w.previous(c); err != nil {
-			return nil, err
-		}
+	previous, was, err := w.previous(c)
+	if err != nil {
+		return nil, err
 	}
-	is := current != nil && w.matches(current)
-	was := previous != nil && w.matches(previous)
-	if c.kind == updated && w.predicate.Empty() {
-		was = true
-	}
-	event := &watch.Event{}
+	var event watch.Event
+	shown := current
 	switch {
 	case is && was:
-		event.Type, event.Object = watch.Modified, current
+		event.Type = watch.Modified
 	case is:
-		event.Type, event.Object = watch.Added, current
+		event.Type = watch.Added
 	case was:
-		event.Type, event.Object = watch.Deleted, previous
+		event.Type, shown = watch.Deleted, previous
 	default:
 		return nil, nil
+	}
+	if event.Object, err = shown.at(c.rev); err != nil {
+		return nil, err
 	}
 	if w.timestamps {
 		event.Object = &timedObject{Object: event.Object, at: time.Now()}
 	}
-	return event, nil
+	return &event, nil
 }
 
-// previous returns what a change replaced, with the revision of the change.
-func (w *watcher) previous(c *change) (runtime.Object, error) {
+// current returns what a change left and whether the client wants to see it.
+func (w *watcher) current(c *change) (*object, bool, error) {
+	if c.kind == deleted {
+		return nil, false, nil
+	}
+	return w.look(c, c.value, &c.current)
+}
+
+// previous returns what a change replaced and whether the client has seen it. Without
+// a selector he has seen every object, so that of an update is not needed.
+func (w *watcher) previous(c *change) (*object, bool, error) {
+	switch {
+	case c.kind == created:
+		return nil, false, nil
+	case c.kind == updated && w.predicate.Empty():
+		return nil, true, nil
+	}
 	sealed, err := w.storage.db.previousValue(w.ctx, c)
 	if err != nil {
-		return nil, translate(w.ctx, "reading the previous value", c.key, err)
+		return nil, false, translate(w.ctx, "reading the previous value", c.key, err)
 	}
-	obj, err := w.storage.decode(w.ctx, c.key, sealed, c.rev)
+	o, was, err := w.look(c, sealed, &c.before)
 	var corrupt *corruptError
 	if c.kind == deleted && errors.As(err, &corrupt) {
-		return nil, corruptRead(corrupt)
+		return nil, false, corruptRead(corrupt)
 	}
-	return obj, err
+	return o, was, err
+}
+
+// look returns the object of a stored value of c and whether it matches the selector.
+// The value is opened for each watch, so that none sees what its storage cannot read.
+func (w *watcher) look(c *change, sealed []byte, m *memo) (*object, bool, error) {
+	data, _, err := w.storage.open(w.ctx, c.key, sealed)
+	if err != nil {
+		return nil, false, err
+	}
+	o := m.of(w.storage, data)
+	decoded, err := o.get(c.rev)
+	if err != nil {
+		return nil, false, err
+	}
+	return o, w.matches(decoded), nil
 }
 
 func (w *watcher) matches(obj runtime.Object) bool {

@@ -181,7 +181,13 @@ func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAtt
 
 // change is what the write became at revision rev.
 func (w *write) change(rev int64, removed []byte) *change {
-	return &change{rev: rev, key: w.key, prev: w.expect, kind: w.kind, value: w.value, previous: removed}
+	c := &change{rev: rev, key: w.key, prev: w.expect, kind: w.kind, value: w.value, previous: removed}
+	if w.kind == deleted {
+		c.before.set(w.object)
+	} else {
+		c.current.set(w.object)
+	}
+	return c
 }
 
 // columns holds writes the way statements take them: an array per column.

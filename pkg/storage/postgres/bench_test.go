@@ -1,0 +1,96 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/apis/example"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// The benchmarks are for profiles. How fast the storage is beside others is measured in
+// test/bench. Durable figures need a server of one's own, see postgrestest.
+
+// benchmarkClients are how many requests are under way at a time.
+var benchmarkClients = []int{1, 64, 256}
+
+// concurrently runs f b.N times, by a number of clients.
+func concurrently(b *testing.B, clients int, f func(i int) error) {
+	b.Helper()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for i := int(next.Add(1)); i <= b.N && !b.Failed(); i = int(next.Add(1)) {
+				if err := f(i); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+// largePod is a pod of about 2 KiB that does not compress.
+func largePod(name string) *example.Pod {
+	padding := make([]byte, 1700)
+	for i := range padding {
+		padding[i] = byte('!' + 1 + rand.IntN(90))
+		if padding[i] == '\\' {
+			padding[i] = 'x'
+		}
+	}
+	pod := newPod(name)
+	pod.Annotations = map[string]string{"padding": string(padding)}
+	return pod
+}
+
+func BenchmarkCreate(b *testing.B) {
+	for _, clients := range benchmarkClients {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			f := newFixture(b, withTransformer(nil))
+			template := largePod("")
+			b.ResetTimer()
+			concurrently(b, clients, func(i int) error {
+				pod := template.DeepCopy()
+				pod.Name = fmt.Sprint(i)
+				return f.Create(context.Background(), podKey(pod.Name), pod, &example.Pod{}, 0)
+			})
+		})
+	}
+}
+
+// BenchmarkUpdate updates with what is in the cache, as behind the watch cache.
+func BenchmarkUpdate(b *testing.B) {
+	for _, clients := range benchmarkClients {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			f := newFixture(b, withTransformer(nil))
+			pods := make(chan *example.Pod, 4*clients)
+			for i := range cap(pods) {
+				out := &example.Pod{}
+				name := fmt.Sprint(i)
+				if err := f.Create(b.Context(), podKey(name), largePod(name), out, 0); err != nil {
+					b.Fatal(err)
+				}
+				pods <- out
+			}
+			b.ResetTimer()
+			concurrently(b, clients, func(i int) error {
+				pod, out := <-pods, &example.Pod{}
+				err := f.GuaranteedUpdate(context.Background(), podKey(pod.Name), out, false, nil, storage.SimpleUpdate(
+					func(obj runtime.Object) (runtime.Object, error) {
+						obj.(*example.Pod).Labels = map[string]string{"step": fmt.Sprint(i)}
+						return obj, nil
+					}), pod)
+				pods <- out
+				return err
+			})
+		})
+	}
+}

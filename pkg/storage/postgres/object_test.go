@@ -1,0 +1,114 @@
+package postgres
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/apitesting"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/apis/example"
+	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// countingCodec counts what it decodes.
+type countingCodec struct {
+	runtime.Codec
+	decodes atomic.Int64
+}
+
+func newCountingCodec() *countingCodec {
+	return &countingCodec{Codec: apitesting.TestCodec(codecs, examplev1.SchemeGroupVersion)}
+}
+
+func (c *countingCodec) Decode(
+	data []byte, defaults *schema.GroupVersionKind, into runtime.Object,
+) (runtime.Object, *schema.GroupVersionKind, error) {
+	c.decodes.Add(1)
+	return c.Codec.Decode(data, defaults, into)
+}
+
+// TestChangesAreDecodedOnce has a writer and several watches, some with a selector that
+// takes previous values to evaluate, follow one object through its life.
+func TestChangesAreDecodedOnce(t *testing.T) {
+	t.Parallel()
+	codec := newCountingCodec()
+	f := newFixture(t, withCodec(codec))
+	start := listPods(t, f.Storage, storage.ListOptions{}).ResourceVersion
+	watches := []watch.Interface{watchPods(t, f.Storage, start), watchPods(t, f.Storage, start)}
+	for range 2 {
+		w, err := f.Watch(t.Context(), "/pods", storage.ListOptions{
+			ResourceVersion: start, Recursive: true,
+			Predicate: storage.SelectionPredicate{
+				Label: mustParse(t, "!hidden"), Field: fields.Everything(), GetAttrs: podAttributes,
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Stop()
+		watches = append(watches, w)
+	}
+	pod := createPod(t, f.Storage, "pod")
+	update := func(step string) *example.Pod {
+		t.Helper()
+		out := &example.Pod{}
+		err := f.GuaranteedUpdate(t.Context(), podKey("pod"), out, false, nil, storage.SimpleUpdate(
+			func(obj runtime.Object) (runtime.Object, error) {
+				obj.(*example.Pod).Annotations = map[string]string{"step": step}
+				return obj, nil
+			}), pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	pod = update("one")
+	pod = update("two")
+	err := f.Delete(t.Context(), podKey("pod"), &example.Pod{}, nil, storage.ValidateAllObjectFunc, pod, storage.DeleteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range watches {
+		for _, want := range []watch.EventType{watch.Added, watch.Modified, watch.Modified, watch.Deleted} {
+			nextPod(t, w, want)
+		}
+	}
+	if got := codec.decodes.Load(); got != 3 {
+		t.Errorf("decoded %d times, want once for each of 3 values", got)
+	}
+}
+
+// TestObjectsAreNotShared changes what one got and looks at what the others get.
+func TestObjectsAreNotShared(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	w := watchPods(t, f.Storage, listPods(t, f.Storage, storage.ListOptions{}).ResourceVersion)
+	written := newPod("pod")
+	written.Labels = map[string]string{"color": "red"}
+	out := &example.Pod{}
+	if err := f.Create(t.Context(), podKey("pod"), written, out, 0); err != nil {
+		t.Fatal(err)
+	}
+	written.Labels["color"] = "changed by the writer"
+	out.Labels["color"] = "changed by the creator"
+	first := nextPod(t, w, watch.Added)
+	if got := first.Labels["color"]; got != "red" {
+		t.Errorf("the watch sees color %q", got)
+	}
+	first.Labels["color"] = "changed by the watch"
+	again := watchPods(t, f.Storage, "1")
+	if got := nextPod(t, again, watch.Added).Labels["color"]; got != "red" {
+		t.Errorf("the second watch sees color %q", got)
+	}
+	last := deletePod(t, f.Storage, "pod")
+	last.Labels["color"] = "changed by the deleter"
+	for name, w := range map[string]watch.Interface{"first": w, "second": again} {
+		if got := nextPod(t, w, watch.Deleted).Labels["color"]; got != "red" {
+			t.Errorf("the %s watch sees color %q deleted", name, got)
+		}
+	}
+}
