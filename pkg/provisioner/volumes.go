@@ -32,14 +32,13 @@ func (c *Controller) growingVolumes(ctx context.Context, a *attempt) (string, er
 
 // resizeState is what the claim says of its growing, after a colon, or empty.
 func resizeState(claim *corev1.PersistentVolumeClaim) string {
-	text := ""
 	for _, condition := range claim.Status.Conditions {
 		if condition.Status == corev1.ConditionTrue {
-			text += ": " + string(condition.Type)
-			if condition.Message != "" {
-				text += ", " + strings.TrimSuffix(condition.Message, ".")
-			}
+			return strings.TrimRight(fmt.Sprintf(": %s, %s", condition.Type, condition.Message), "., ")
 		}
 	}
-	return text
+	if state := claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage]; state != "" {
+		return ": " + string(state)
+	}
+	return ""
 }

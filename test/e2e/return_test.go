@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -79,7 +81,13 @@ func newMedusaEngine(t *testing.T, name string, deadlineSeconds int32, more ...v
 	if engine, err = engines.Create(t.Context(), engine, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = engines.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
+	t.Cleanup(func() {
+		// Refused until the last store of the engine is gone.
+		_ = wait.PollUntilContextTimeout(context.WithoutCancel(t.Context()), time.Second, 3*time.Minute, true, func(ctx context.Context) (bool, error) {
+			err := engines.Delete(ctx, name, metav1.DeleteOptions{})
+			return err == nil || apierrors.IsNotFound(err), nil
+		})
+	})
 	return engine
 }
 
