@@ -206,6 +206,25 @@ func TestPlatformEngines(t *testing.T) {
 	}
 }
 
+// Whoever chooses a plan is told what its database is, and what follows from it.
+func TestPlansTellOfTheirDatabase(t *testing.T) {
+	t.Parallel()
+	engines := find[*corev1.ConfigMap](t, mustRenderPlatform(t, platformValues[0]), "platform-engines")
+	for name, database := range map[string]string{"medusa": "PostgreSQL", "woocommerce": "MariaDB"} {
+		engine := &v1alpha1.Engine{}
+		if err := yaml.UnmarshalStrict([]byte(engines.Data[name+".yaml"]), engine); err != nil {
+			t.Fatal(err)
+		}
+		for _, plan := range engine.Spec.Plans {
+			for _, part := range []string{database, "ReadWriteOnce", "standby", "backed up"} {
+				if !strings.Contains(plan.Description, part) {
+					t.Errorf("plan %s of %s does not tell of %q: %s", plan.Name, name, part, plan.Description)
+				}
+			}
+		}
+	}
+}
+
 // Nobody is told to trust a certificate that was not checked.
 func TestAPIServiceVerifiesTheCertificate(t *testing.T) {
 	t.Parallel()

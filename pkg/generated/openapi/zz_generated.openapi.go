@@ -3123,7 +3123,7 @@ func schema_pkg_apis_platform_v1alpha1_EnginePlan(ref common.ReferenceCallback) 
 					},
 					"description": {
 						SchemaProps: spec.SchemaProps{
-							Description: "description tells a shop owner what the plan is for.",
+							Description: "description tells a shop owner what the plan is for, and what its database means for the shop: how long it may be down, and what can be lost.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

@@ -220,7 +220,8 @@ type EnginePlan struct {
 	// +k8s:format=k8s-short-name
 	Name string `json:"name"`
 
-	// description tells a shop owner what the plan is for.
+	// description tells a shop owner what the plan is for, and what its database
+	// means for the shop: how long it may be down, and what can be lost.
 	//
 	// +optional
 	// +k8s:optional

@@ -16,7 +16,8 @@ import (
 type EnginePlanApplyConfiguration struct {
 	// name is the plan as users write it, such as "standard".
 	Name *string `json:"name,omitempty"`
-	// description tells a shop owner what the plan is for.
+	// description tells a shop owner what the plan is for, and what its database
+	// means for the shop: how long it may be down, and what can be lost.
 	Description *string `json:"description,omitempty"`
 	// quota is the ResourceQuota of the store's namespace: the most that the
 	// whole store may use, by the names ResourceQuota knows, such as
