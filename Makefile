@@ -38,12 +38,25 @@ unit: packages ## Test the packages, the storage against a real PostgreSQL
 	go test ./... ./test/rules/... ./hack/localcluster/...
 
 .PHONY: integration
-integration: packages build ## Test the API server behind a real kube-apiserver
-	go test ./test/integration/...
+integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmark
+	go test ./test/integration/... ./test/bench/...
 
 .PHONY: e2e
 e2e: ## Test real stores on the local cluster, and that it leaves nothing behind
 	hack/e2e.sh
+
+# For example BENCH='-quick', or BENCH='-workloads create,get -rounds 5'.
+BENCH ?=
+.PHONY: bench-storage
+bench-storage: packages $(BIN)/etcd $(BIN)/kine ## Compare the storage with etcd and kine: 20 minutes, or two with BENCH=-quick
+	go run ./test/bench/storage -programs $(BIN) $(BENCH)
+
+$(BIN)/etcd:
+	go build -ldflags='-s -w' -o $@ ./hack/localcluster/cmd/etcd
+
+$(BIN)/kine: hack/kine/go.mod
+	cd hack/kine && GOWORK=off go build -ldflags='-s -w' -o ../../$@ github.com/k3s-io/kine
+	touch $@
 
 .PHONY: build
 build: ## Build all binaries into _output/bin

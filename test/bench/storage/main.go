@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"platform.dev/stores/test/internal/process"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-storage:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the flags say.
+type options struct {
+	programs   string
+	rounds     int
+	duration   time.Duration
+	clients    []int
+	contenders []string
+	workloads  []workload
+	ceilings   bool
+}
+
+func parse(args []string, output io.Writer) (*options, error) {
+	names := []string{"pgbench", "upstream"}
+	for _, w := range workloads() {
+		names = append(names, w.name)
+	}
+	flags := flag.NewFlagSet("bench-storage", flag.ContinueOnError)
+	flags.SetOutput(output)
+	var (
+		programs = flags.String("programs", "_output/bin", "folder of the programs etcd and kine")
+		rounds   = flags.Int("rounds", 3, "how often to measure everything")
+		duration = flags.Duration("duration", 2*time.Second, "how long each measurement takes")
+		clients  = flags.String("clients", "1,16,64,256", "numbers of clients, ascending, separated by commas")
+		who      = flags.String("contenders", "ours,etcd,kine", "whom to measure, separated by commas")
+		what     = flags.String("workloads", strings.Join(names, ","), "what to measure, separated by commas")
+		quick    = flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
+	)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if *quick {
+		*rounds, *duration, *clients = 1, 700*time.Millisecond, "1,64,256"
+		*what = strings.ReplaceAll(*what, ",upstream", "")
+	}
+	o := &options{programs: *programs, rounds: *rounds, duration: *duration}
+	for _, field := range strings.Split(*clients, ",") {
+		var n int
+		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
+			return nil, fmt.Errorf("-clients: %q is not a number of clients", field)
+		}
+		o.clients = append(o.clients, n)
+	}
+	slices.Sort(o.clients)
+	for _, name := range strings.Split(*who, ",") {
+		if name == ceiling || !slices.Contains(contenders, name) {
+			return nil, fmt.Errorf("-contenders: %q is none of ours, etcd and kine", name)
+		}
+		o.contenders = append(o.contenders, name)
+	}
+	return o, o.choose(strings.Split(*what, ","), names)
+}
+
+// choose keeps the named workloads in their own order.
+func (o *options) choose(chosen, known []string) error {
+	for _, name := range chosen {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("-workloads: %q is none of %s", name, strings.Join(known, ", "))
+		}
+	}
+	o.ceilings = slices.Contains(chosen, "pgbench")
+	for _, w := range append(workloads(), workload{"upstream", upstream}) {
+		if slices.Contains(chosen, w.name) {
+			o.workloads = append(o.workloads, w)
+		}
+	}
+	return nil
+}
+
+// run measures and prints the results to out, and what it is doing to progress.
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	o, err := parse(args, progress)
+	if err != nil {
+		return err
+	}
+	// Of what the libraries log, errors go to the standard error output all the same.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	scope := &process.Scope{}
+	defer scope.End()
+	m, err := newMachinery(ctx, scope, o.programs)
+	if err != nil {
+		return err
+	}
+	if err := setBenchmarkTime(o.duration / 10); err != nil {
+		return err
+	}
+	r := newResults(o.rounds)
+	var failures []error
+	for round := range o.rounds {
+		failures = append(failures, o.measure(ctx, m, r, round, progress))
+	}
+	return errors.Join(append(failures, r.write(out, rowsFor(o.clients)))...)
+}
+
+// measure does one round. A contender that fails at a workload has no figures of it, but
+// only our own failure is an error.
+func (o *options) measure(ctx context.Context, m *machinery, r *results, round int, progress io.Writer) error {
+	if o.ceilings {
+		pgbench, err := findPgbench()
+		if err != nil {
+			return err
+		}
+		if err := measureCeilings(ctx, m, pgbench, o.clients, o.duration, func(row string, rate float64) {
+			r.add(round, row, ceiling, rate, "")
+		}); err != nil {
+			return err
+		}
+	}
+	var failures []error
+	for _, w := range o.workloads {
+		for i := range o.contenders {
+			// Another one is first each round.
+			contender := o.contenders[(i+round)%len(o.contenders)]
+			started := time.Now()
+			err := o.take(ctx, m, r, round, w, contender)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			fmt.Fprintf(progress, "round %d of %d: %s, %s: %.1f s\n", round+1, o.rounds, w.name, contender, time.Since(started).Seconds())
+			if err != nil {
+				fmt.Fprintf(progress, "%s failed: %v\n", contender, err)
+			}
+			if err != nil && contender == ours {
+				failures = append(failures, fmt.Errorf("%s: %w", w.name, err))
+			}
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// take gives a contender its turn at a workload.
+func (o *options) take(ctx context.Context, m *machinery, r *results, round int, w workload, contender string) error {
+	in, err := m.start(ctx, contender)
+	if err != nil {
+		return err
+	}
+	defer in.stop()
+	return w.run(ctx, &turn{instance: in, duration: o.duration, clients: o.clients, results: r, round: round})
+}

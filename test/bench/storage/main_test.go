@@ -1,0 +1,109 @@
+package main
+
+import (
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The benchmark works: what it measures is not judged here.
+func TestQuickForm(t *testing.T) {
+	var out, progress strings.Builder
+	err := run(t.Context(), []string{
+		"-programs=../../../_output/bin", "-contenders=ours,etcd", "-rounds=1", "-duration=200ms", "-clients=1,4",
+		"-workloads=create,watch,consistent-list",
+	}, &out, &progress)
+	if err != nil || strings.Contains(progress.String(), "failed") {
+		t.Fatalf("error %v; `make build` makes the programs\n%s", err, progress.String())
+	}
+	table := out.String()
+	for _, row := range []string{
+		"create, 1 client, /s",
+		"create, 4 clients, /s",
+		"watch at 200 writes/s, p50, ms",
+		"consistent list after another resource's write, p50, ms",
+	} {
+		cell := ` [0-9.,]+( \([^|]+\))? \|`
+		if !regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(row) + ` \|` + cell + cell).MatchString(table) {
+			t.Errorf("no figures of ours and etcd in row %q", row)
+		}
+	}
+	if lost := `| ` + lossRow + ` | 0 | 0 |`; !strings.Contains(table, lost) {
+		t.Errorf("no line %q", lost)
+	}
+	if t.Failed() {
+		t.Log(table)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, test := range []struct{ name, flag, want string }{
+		{"no number", "-clients=many", "-clients"},
+		{"no clients", "-clients=0", "-clients"},
+		{"unknown contender", "-contenders=ours,mysql", `"mysql"`},
+		{"the ceiling is no contender", "-contenders=pgbench", `"pgbench"`},
+		{"unknown workload", "-workloads=create,sleep", `"sleep"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parse([]string{test.flag}, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one that names %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestTargets(t *testing.T) {
+	throughput := rate("x", than(etcd, 2), bound(100))
+	delay := latency("x", than(etcd, 5), bound(2))
+	for _, test := range []struct {
+		name       string
+		row        row
+		ours, etcd []float64 // by round
+		want       string
+	}{
+		{"more is better", throughput, []float64{300}, []float64{100}, "met"},
+		{"too little", throughput, []float64{150}, []float64{100}, "missed: 1.5× etcd"},
+		{"below the bound", throughput, []float64{90}, []float64{10}, "missed: 90"},
+		{"less is better", delay, []float64{1}, []float64{10}, "met"},
+		{"too long", delay, []float64{4}, []float64{8}, "missed: 2× etcd, 4"},
+		// The medians alone would give 2.
+		{"ratios within a round", throughput, []float64{200, 400, 200}, []float64{200, 100, 50}, "met"},
+		{"ratios within a round, missed", throughput, []float64{100, 200, 400}, []float64{100, 200, 100}, "missed: 1× etcd"},
+		{"nobody to compare with", rate("x", than(etcd, 2)), []float64{300}, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newResults(len(test.ours))
+			for round, value := range test.ours {
+				r.add(round, "x", ours, value, "")
+			}
+			for round, value := range test.etcd {
+				r.add(round, "x", etcd, value, "")
+			}
+			if got := verdict(r.missed(test.row)); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// What an operation costs includes the work of other processes, and of those that have
+// ended.
+func TestProcessorTime(t *testing.T) {
+	self, err := processorTime([]int{1})
+	if err != nil || self == 0 {
+		t.Fatalf("process 1 has used %v, error %v", self, err)
+	}
+	if _, err := parent(-1); err == nil {
+		t.Error("found the parent of no process")
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for x, want := range map[float64]string{0: "0", 0.0012: "0.001", 0.25: "0.25", 1.5: "1.5", 12.34: "12.3", 123.4: "123", 1234567: "1,234,567"} {
+		if got := number(x); got != want {
+			t.Errorf("%v prints as %s, want %s", x, got, want)
+		}
+	}
+}
