@@ -29,7 +29,7 @@ func Main(m *testing.M) int {
 	shared.wrapped = true
 	defer func() {
 		if shared.server != nil {
-			shared.server.remove()
+			shared.server.Remove()
 		}
 	}()
 	return m.Run()
@@ -54,7 +54,7 @@ func startShared() {
 		return
 	}
 	// Tests of what survives a crash start their own server.
-	if shared.server, shared.err = start("fsync=off", "full_page_writes=off"); shared.err == nil {
+	if shared.server, shared.err = Start(Options{Settings: []string{"fsync=off", "full_page_writes=off"}}); shared.err == nil {
 		shared.dsn = shared.server.DSN()
 	}
 }

@@ -25,32 +25,43 @@ const startTimeout = 30 * time.Second
 
 // Server is a private PostgreSQL server.
 type Server struct {
-	bin      string
-	dir      string // holds data and the socket
-	settings []string
-	owner    *syscall.Credential // whom to run as, nil for ourselves
+	options Options
+	bin     string
+	dir     string              // holds data and the socket
+	owner   *syscall.Credential // whom to run as, nil for ourselves
 
 	process *exec.Cmd
 	output  bytes.Buffer
 	exited  chan struct{}
 }
 
+// Options say how to run a server. The zero value is a server as it comes.
+type Options struct {
+	// Dir is the folder in which the server gets one of its own. It is that of
+	// temporary files if empty. Whoever the server runs as must be able to enter it.
+	Dir string
+	// Settings have the form "name=value".
+	Settings []string
+	// Environment is added to that of this process.
+	Environment []string
+}
+
 // StartServer starts a server with default durability that ends with the test.
 // Settings have the form "name=value".
 func StartServer(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s, err := start(settings...)
+	s, err := Start(Options{Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.remove)
+	t.Cleanup(s.Remove)
 	return s
 }
 
 // DSN returns the URL by which to connect over the socket.
 func (s *Server) DSN() string {
 	query := url.Values{"host": {s.dir}, "user": {"postgres"}}
-	for _, setting := range s.settings {
+	for _, setting := range s.options.Settings {
 		if port, ok := strings.CutPrefix(setting, "port="); ok {
 			query.Set("port", port) // part of the socket's name
 		}
@@ -58,30 +69,41 @@ func (s *Server) DSN() string {
 	return "postgres:///postgres?" + query.Encode()
 }
 
-func start(settings ...string) (_ *Server, err error) {
-	bin, err := findBinaries()
+// SocketDir returns the folder of the server's Unix socket.
+func (s *Server) SocketDir() string { return s.dir }
+
+// Start starts a server that the caller removes.
+func Start(options Options) (*Server, error) {
+	s, err := prepare(options)
 	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "postgrestest")
-	if err != nil {
-		return nil, fmt.Errorf("starting postgres: %w", err)
-	}
-	s := &Server{bin: bin, dir: dir, settings: settings}
-	defer func() {
-		if err != nil {
-			s.remove()
-		}
-	}()
-	if err := s.chooseOwner(); err != nil {
 		return nil, fmt.Errorf("starting postgres: %w", err)
 	}
 	initdb := s.command("initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust",
 		"--encoding", "UTF8", "--locale", "C", "--no-sync")
 	if output, err := initdb.CombinedOutput(); err != nil {
+		s.Remove()
 		return nil, fmt.Errorf("running initdb: %w\n%s", err, output)
 	}
 	if err := s.Start(); err != nil {
+		s.Remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare makes the folder of a server, without data.
+func prepare(options Options) (*Server, error) {
+	bin, err := findBinaries()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(options.Dir, "postgrestest")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{options: options, bin: bin, dir: dir}
+	if err := s.chooseOwner(); err != nil {
+		s.Remove()
 		return nil, err
 	}
 	return s, nil
@@ -91,6 +113,9 @@ func start(settings ...string) (_ *Server, err error) {
 // the path.
 func findBinaries() (string, error) {
 	if path, err := exec.LookPath("postgres"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err != nil { // the other programs need not be linked
+			return "", fmt.Errorf("finding postgres: %w", err)
+		}
 		return filepath.Dir(path), nil
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
@@ -137,6 +162,7 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), s.options.Environment...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
 	endWithParent(cmd.SysProcAttr)
 	return cmd
@@ -145,7 +171,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 // Start starts a server that was stopped or killed and waits until it answers.
 func (s *Server) Start() error {
 	args := []string{"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "max_connections=400"}
-	for _, setting := range s.settings {
+	for _, setting := range s.options.Settings {
 		args = append(args, "-c", setting)
 	}
 	s.process = s.command("postgres", args...)
@@ -222,7 +248,21 @@ func (s *Server) signal(signal syscall.Signal) {
 	}
 }
 
-func (s *Server) remove() {
+// Running reports whether the server's main process is alive.
+func (s *Server) Running() bool {
+	if s.exited == nil {
+		return false
+	}
+	select {
+	case <-s.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// Remove ends the server and deletes its files.
+func (s *Server) Remove() {
 	s.signal(syscall.SIGQUIT) // nothing is to be kept
 	_ = os.RemoveAll(s.dir)   // the system cleans up what is left
 }
