@@ -36,6 +36,11 @@ packages:
 .PHONY: unit
 unit: packages ## Test the packages, the storage against a real PostgreSQL
 	go test ./... ./test/rules/... ./hack/localcluster/...
+	go test -count=1 ./test/faults
+
+.PHONY: test-faults
+test-faults: packages ## Check the storage under faults for long: a million operations, 100,000 sessions
+	go test -count=1 -timeout=4h -run=TestFaults -v ./test/faults -args -faults.operations=1000000 -faults.sessions=100000
 
 .PHONY: integration
 integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmark

@@ -17,6 +17,17 @@ if ! dpkg-query -W -f='${db:Status-Status}' postgresql-15 2>/dev/null | grep -qx
   apt-get install -y -qq --no-install-recommends postgresql-15
 fi
 
+# Gives a PostgreSQL server another clock, in the tests of the storage under faults.
+if ! command -v faketime >/dev/null; then
+  if ((EUID)); then
+    echo "faketime is missing. As root, run: apt-get install --no-install-recommends faketime" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends faketime
+fi
+
 # Any Chromium will do for the dashboard's browser tests; the shell is the smallest.
 if ! command -v chromium >/dev/null && ! command -v chromium-headless-shell >/dev/null; then
   if ((EUID)); then

@@ -1,0 +1,81 @@
+package faults
+
+import (
+	"github.com/anishathalye/porcupine"
+)
+
+// register is the state of one key.
+type register struct {
+	value  string // empty if there is no object
+	rev    int64  // of the object, or unsure
+	newest int64  // no later write may have a revision below it
+}
+
+// unsure is the revision of what a call of unknown outcome wrote.
+const unsure = -1
+
+// holds reports whether the register is what a call saw.
+func (r register) holds(i item) bool {
+	if r.value == "" || r.value != i.Value {
+		return false
+	}
+	return r.rev == i.Rev || r.rev == unsure && i.Rev > r.newest
+}
+
+// write changes the register, if the revision can be.
+func (r register) write(i item) (bool, register) {
+	if i.Rev == unsure {
+		return true, register{value: i.Value, rev: unsure, newest: r.newest}
+	}
+	return i.Rev > max(r.newest, r.rev), register{value: i.Value, rev: i.Rev, newest: i.Rev}
+}
+
+// step makes a call on a register, and reports whether it can have been answered so.
+func step(r register, c *call) (bool, register) {
+	switch c.Outcome {
+	case done:
+		return stepDone(r, c)
+	case unknown:
+		if ok, next := stepDone(r, c); ok {
+			return true, next
+		}
+		return true, r // as if it was never made
+	case absent:
+		return r.value == "", r
+	case exists:
+		return c.Kind == create && r.value != "", r
+	case conflict:
+		return c.Kind == remove && r.value != "" && r.rev != c.Expect, r
+	default:
+		return true, r
+	}
+}
+
+func stepDone(r register, c *call) (bool, register) {
+	if c.Kind == create {
+		ok, next := r.write(c.After)
+		return ok && r.value == "", next
+	}
+	if !r.holds(c.Before) {
+		return false, r
+	}
+	if c.After == c.Before {
+		r.rev, r.newest = c.Before.Rev, max(r.newest, c.Before.Rev)
+		return true, r
+	}
+	return r.write(c.After)
+}
+
+var model = porcupine.Model{
+	Init: func() any { return register{} },
+	Step: func(state, input, _ any) (bool, any) { return step(state.(register), input.(*call)) },
+}
+
+// linearizable decides whether calls of one key can have happened one after the other.
+func linearizable(calls []*call) porcupine.CheckResult {
+	operations := make([]porcupine.Operation, len(calls))
+	for n, c := range calls {
+		operations[n] = porcupine.Operation{Input: c, Call: c.began, Return: c.ended}
+	}
+	return porcupine.CheckOperationsTimeout(model, operations, checkTimeout)
+}
