@@ -56,6 +56,10 @@ BENCH ?=
 bench-storage: packages $(BIN)/etcd $(BIN)/kine ## Compare the storage with etcd and kine: 20 minutes, or two with BENCH=-quick
 	go run ./test/bench/storage -programs $(BIN) $(BENCH)
 
+.PHONY: bench-storage-growth
+bench-storage-growth: packages ## See what operations cost on up to a million objects and ten million revisions: needs 15 GB of disk
+	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(BENCH)
+
 $(BIN)/etcd:
 	go build -ldflags='-s -w' -o $@ ./hack/localcluster/cmd/etcd
 

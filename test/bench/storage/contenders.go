@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -98,24 +99,37 @@ func (m *machinery) walPosition(ctx context.Context) (position int64, err error)
 	return position, err
 }
 
+// closers are what is to be undone.
+type closers []func()
+
+func (c *closers) onClose(f func()) { *c = append(*c, f) }
+
+// close undoes everything, the last first. Later calls do nothing.
+func (c *closers) close() {
+	for _, f := range slices.Backward(*c) {
+		f()
+	}
+	*c = nil
+}
+
 // instance is a running contender with data of its own.
 type instance struct {
 	*machinery
+	closers
 	contender string
 	processes []int // those that do its work, besides this one
 	database  string
-	open      func(ctx context.Context) (*replica, error)
-	closers   []func()
+	connect   func(ctx context.Context, r *replica) error
 }
 
 // replica is what one API server sees of an instance.
 type replica struct {
-	instance    *instance
+	closers
 	config      storagebackend.Config
 	raw, cached generic.StorageDecorator
 }
 
-// start runs a contender on empty storage. The caller stops it.
+// start runs a contender on empty storage. The caller closes it.
 func (m *machinery) start(ctx context.Context, contender string) (*instance, error) {
 	in := &instance{machinery: m, contender: contender}
 	var err error
@@ -130,36 +144,36 @@ func (m *machinery) start(ctx context.Context, contender string) (*instance, err
 		err = errors.New("no such contender")
 	}
 	if err != nil {
-		in.stop()
+		in.close()
 		return nil, fmt.Errorf("starting %s: %w", contender, err)
 	}
 	return in, nil
 }
 
-// stop ends what start and the use of the instance began, the last first.
-func (in *instance) stop() {
-	for i := range in.closers {
-		in.closers[len(in.closers)-1-i]()
+// open returns a new replica, which is closed with the instance at the latest.
+func (in *instance) open(ctx context.Context) (*replica, error) {
+	r := &replica{}
+	in.onClose(r.close)
+	if err := in.connect(ctx, r); err != nil {
+		return nil, fmt.Errorf("opening a replica: %w", err)
 	}
+	return r, nil
 }
-
-func (in *instance) onStop(f func()) { in.closers = append(in.closers, f) }
 
 func (in *instance) startOurs(ctx context.Context) error {
 	if err := in.createDatabase(ctx); err != nil {
 		return err
 	}
 	postgres.EnableWatchProgress()
-	in.open = func(ctx context.Context) (*replica, error) {
+	in.connect = func(ctx context.Context, r *replica) error {
 		db, err := postgres.Open(ctx, postgres.Config{ConnString: in.dsn(in.database)})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		in.onStop(db.Close)
-		return &replica{
-			instance: in, config: *storagebackend.NewDefaultConfig("", codec),
-			raw: withoutCache(db), cached: watchcache.Decorator(db, nil),
-		}, nil
+		r.onClose(db.Close)
+		r.config = *storagebackend.NewDefaultConfig("", codec)
+		r.raw, r.cached = withoutCache(db), watchcache.Decorator(db, nil)
+		return nil
 	}
 	return nil
 }
@@ -188,7 +202,7 @@ func (in *instance) startEtcd(ctx context.Context) error {
 		return err
 	}
 	data := filepath.Join(in.folder, in.name(etcd))
-	in.onStop(func() { _ = os.RemoveAll(data) })
+	in.onClose(func() { _ = os.RemoveAll(data) })
 	clientURL, peerURL := loopback(client), loopback(peer)
 	if err := in.launch(ctx, etcd, client,
 		"--data-dir="+data, "--name=bench", "--log-level=warn", "--quota-backend-bytes=8589934592",
@@ -199,7 +213,10 @@ func (in *instance) startEtcd(ctx context.Context) error {
 	); err != nil {
 		return err
 	}
-	in.open = func(context.Context) (*replica, error) { return in.etcdReplica(client), nil }
+	in.connect = func(_ context.Context, r *replica) error {
+		r.speakTo(client)
+		return nil
+	}
 	return nil
 }
 
@@ -207,12 +224,13 @@ func (in *instance) startKine(ctx context.Context) error {
 	if err := in.createDatabase(ctx); err != nil {
 		return err
 	}
-	in.open = func(ctx context.Context) (*replica, error) {
+	in.connect = func(ctx context.Context, r *replica) error {
 		port, err := process.FreePort()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return in.etcdReplica(port), in.launch(ctx, kine, port,
+		r.speakTo(port)
+		return in.launch(ctx, kine, port,
 			"--listen-address=127.0.0.1:"+strconv.Itoa(port), "--metrics-bind-address=0",
 			"--endpoint="+in.dsn(in.database),
 			// With the default of 20 it opens a connection for nearly every request of
@@ -222,11 +240,11 @@ func (in *instance) startKine(ctx context.Context) error {
 	return nil
 }
 
-// etcdReplica speaks to a server as the API server does.
-func (in *instance) etcdReplica(port int) *replica {
-	config := storagebackend.NewDefaultConfig("/registry", codec)
-	config.Transport.ServerList = []string{loopback(port)}
-	return &replica{instance: in, config: *config, raw: generic.UndecoratedStorage, cached: registry.StorageWithCacher()}
+// speakTo uses a server as the API server does.
+func (r *replica) speakTo(port int) {
+	r.config = *storagebackend.NewDefaultConfig("/registry", codec)
+	r.config.Transport.ServerList = []string{loopback(port)}
+	r.raw, r.cached = generic.UndecoratedStorage, registry.StorageWithCacher()
 }
 
 func loopback(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
@@ -239,7 +257,7 @@ func (in *instance) launch(ctx context.Context, program string, port int, args .
 		return err
 	}
 	in.processes = append(in.processes, p.PID())
-	in.onStop(func() { p.Stop(stopGrace) })
+	in.onClose(func() { p.Stop(stopGrace) })
 	return p.WaitFor(ctx, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
@@ -255,14 +273,14 @@ func (in *instance) createDatabase(ctx context.Context) error {
 		return fmt.Errorf("creating database: %w", err)
 	}
 	in.processes = append(in.processes, in.postgres)
-	in.onStop(func() {
+	in.onClose(func() {
 		_, _ = in.admin.Exec(context.WithoutCancel(ctx), "drop database "+in.database+" with (force)")
 	})
 	return nil
 }
 
 // resource returns the storage of one resource's objects, which are pods whatever it is
-// called. It lives as long as the instance.
+// called. It lives as long as the replica.
 func (r *replica) resource(ctx context.Context, name string, decorate generic.StorageDecorator) (storage.Interface, error) {
 	prefix := "/" + name + "/"
 	s, destroy, err := decorate(
@@ -273,7 +291,7 @@ func (r *replica) resource(ctx context.Context, name string, decorate generic.St
 	if err != nil {
 		return nil, fmt.Errorf("opening storage of %s: %w", name, err)
 	}
-	r.instance.onStop(destroy)
+	r.onClose(destroy)
 	err = wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, startTimeout, true, func(context.Context) (bool, error) {
 		return s.ReadinessCheck() == nil, nil
 	})
@@ -287,7 +305,7 @@ func (r *replica) resource(ctx context.Context, name string, decorate generic.St
 func (in *instance) pods(ctx context.Context) (storage.Interface, error) {
 	r, err := in.open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("opening a replica: %w", err)
+		return nil, err
 	}
 	return r.resource(ctx, "pods", r.raw)
 }

@@ -36,6 +36,8 @@ type options struct {
 	contenders []string
 	workloads  []workload
 	ceilings   bool
+	growth     string // the file to draw the growth of costs to, instead of comparing
+	objects    int64
 }
 
 func parse(args []string, output io.Writer) (*options, error) {
@@ -52,6 +54,8 @@ func parse(args []string, output io.Writer) (*options, error) {
 		clients  = flags.String("clients", "1,16,64,256", "numbers of clients, ascending, separated by commas")
 		who      = flags.String("contenders", "ours,etcd,kine", "whom to measure, separated by commas")
 		what     = flags.String("workloads", strings.Join(names, ","), "what to measure, separated by commas")
+		growth   = flags.String("growth", "", "draw to this file how costs grow with the data, instead of comparing")
+		objects  = flags.Int64("objects", 1000000, "the most objects for -growth, at least 100; there are ten times the revisions")
 		quick    = flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -61,7 +65,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		*rounds, *duration, *clients = 1, 700*time.Millisecond, "1,64,256"
 		*what = strings.ReplaceAll(*what, ",upstream", "")
 	}
-	o := &options{programs: *programs, rounds: *rounds, duration: *duration}
+	o := &options{programs: *programs, rounds: *rounds, duration: *duration, growth: *growth, objects: *objects}
 	for _, field := range strings.Split(*clients, ",") {
 		var n int
 		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
@@ -70,6 +74,9 @@ func parse(args []string, output io.Writer) (*options, error) {
 		o.clients = append(o.clients, n)
 	}
 	slices.Sort(o.clients)
+	if o.objects < 100 {
+		return nil, fmt.Errorf("-objects: %d is less than 100", o.objects)
+	}
 	for _, name := range strings.Split(*who, ",") {
 		if name == ceiling || !slices.Contains(contenders, name) {
 			return nil, fmt.Errorf("-contenders: %q is none of ours, etcd and kine", name)
@@ -110,6 +117,27 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.growth != "" {
+		return o.grow(ctx, m, out, progress)
+	}
+	return o.compare(ctx, m, out, progress)
+}
+
+// grow prints how costs grow with the data, and draws it.
+func (o *options) grow(ctx context.Context, m *machinery, out, progress io.Writer) error {
+	costs, err := measureGrowth(ctx, m, o.objects, o.duration, progress)
+	if err != nil {
+		return err
+	}
+	picture, err := os.Create(o.growth)
+	if err != nil {
+		return err
+	}
+	return errors.Join(drawCosts(picture, costs), picture.Close(), writeCosts(out, costs))
+}
+
+// compare measures all rounds and prints the table.
+func (o *options) compare(ctx context.Context, m *machinery, out, progress io.Writer) error {
 	if err := setBenchmarkTime(o.duration / 10); err != nil {
 		return err
 	}
@@ -163,6 +191,6 @@ func (o *options) take(ctx context.Context, m *machinery, r *results, round int,
 	if err != nil {
 		return err
 	}
-	defer in.stop()
+	defer in.close()
 	return w.run(ctx, &turn{instance: in, duration: o.duration, clients: o.clients, results: r, round: round})
 }

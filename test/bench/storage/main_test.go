@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -37,12 +39,37 @@ func TestQuickForm(t *testing.T) {
 	}
 }
 
+// The statements that load data fit the schema, and what they load reads as pods.
+func TestGrowth(t *testing.T) {
+	var out, progress strings.Builder
+	picture := filepath.Join(t.TempDir(), "growth.svg")
+	if err := run(t.Context(), []string{"-growth", picture, "-objects=1000", "-duration=50ms"}, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	for _, row := range []string{"create", "update", "get", "first page of 500", "later page of 500", "start of a watch"} {
+		if !regexp.MustCompile(`(?m)^\| ` + row + ` \|( [0-9.,]+ \([0-9.,]+\) \|){5} [0-9.,]+× \|$`).MatchString(out.String()) {
+			t.Errorf("no costs of %s at five sizes", row)
+		}
+	}
+	drawn, err := os.ReadFile(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if curves := strings.Count(string(drawn), "<polyline"); curves != 6 {
+		t.Errorf("%d curves, want 6", curves)
+	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+}
+
 func TestFlags(t *testing.T) {
 	for _, test := range []struct{ name, flag, want string }{
 		{"no number", "-clients=many", "-clients"},
 		{"no clients", "-clients=0", "-clients"},
 		{"unknown contender", "-contenders=ours,mysql", `"mysql"`},
 		{"the ceiling is no contender", "-contenders=pgbench", `"pgbench"`},
+		{"too few objects", "-objects=5", "-objects"},
 		{"unknown workload", "-workloads=create,sleep", `"sleep"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

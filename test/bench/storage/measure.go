@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func (o *outcome) rate() float64 { return float64(o.operations()) / o.took.Secon
 
 // cpuEach is the microseconds of CPU of one operation.
 func (o *outcome) cpuEach() float64 {
-	return float64(o.cpu.Microseconds()) / float64(max(o.operations(), 1))
+	return float64(o.cpu.Microseconds()) / float64(o.operations())
 }
 
 // run has clients repeat op, each with its own number from 0, until the time is up.
@@ -82,6 +83,9 @@ func (in *instance) run(ctx context.Context, l load, op func(ctx context.Context
 	}
 	o := after.since(before)
 	o.latencies = slices.Concat(byClient...)
+	if o.operations() == 0 {
+		return nil, errors.New("no operation was finished in time: measure longer")
+	}
 	slices.Sort(o.latencies)
 	return o, nil
 }

@@ -61,8 +61,8 @@ func (r *results) better(row row, than string) (float64, bool) {
 	var ratios []float64
 	for round, other := range r.figures[row.name][than] {
 		own, ok := r.figures[row.name][ours][round]
-		if !ok {
-			continue
+		if !ok || own.value == 0 || other.value == 0 {
+			continue // nothing was lost, for example
 		}
 		if row.less {
 			ratios = append(ratios, other.value/own.value)
@@ -70,7 +70,6 @@ func (r *results) better(row row, than string) (float64, bool) {
 			ratios = append(ratios, own.value/other.value)
 		}
 	}
-	ratios = slices.DeleteFunc(ratios, math.IsNaN)
 	if len(ratios) == 0 {
 		return 0, false
 	}
@@ -205,8 +204,6 @@ func verdict(missed []string, judged int) string {
 // number prints three digits, or all before the point.
 func number(x float64) string {
 	switch size := math.Abs(x); {
-	case math.IsInf(x, 0):
-		return "∞"
 	case size >= 1000:
 		return thousands(int64(math.Round(x)))
 	case size >= 100 || x == math.Trunc(x):

@@ -47,7 +47,7 @@ func (t *turn) benchmark(ctx context.Context, run func(context.Context, *testing
 	if err != nil {
 		return 0, err
 	}
-	defer in.stop()
+	defer in.close()
 	s, err := in.pods(ctx)
 	if err != nil {
 		return 0, err

@@ -260,7 +260,7 @@ func fanOut(ctx context.Context, t *turn) error {
 		}
 		t.recordLatency(form.row, o.delays)
 		t.record("CPU of all processes, one event of "+form.row,
-			float64(o.cpu.Microseconds())/float64(max(o.operations(), 1)*watches), "")
+			float64(o.cpu.Microseconds())/float64(o.operations()*watches), "")
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ const costClients = 64
 // recordCosts notes what one write cost, if that was measured.
 func (t *turn) recordCosts(row string, outcomes map[int]*outcome) {
 	o := outcomes[costClients]
-	if o == nil || o.operations() == 0 {
+	if o == nil {
 		return
 	}
 	t.record("CPU of all processes, one "+row, o.cpuEach(), "")
