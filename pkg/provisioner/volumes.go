@@ -3,6 +3,7 @@ package provisioner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,12 @@ import (
 
 // reasonResizing is the reason of Reconciling while a volume grows.
 const reasonResizing = "VolumeResizing"
+
+// resizeConditions are those of a claim that tell of its growing.
+var resizeConditions = []corev1.PersistentVolumeClaimConditionType{
+	corev1.PersistentVolumeClaimControllerResizeError, corev1.PersistentVolumeClaimNodeResizeError,
+	corev1.PersistentVolumeClaimFileSystemResizePending, corev1.PersistentVolumeClaimResizing,
+}
 
 // growingVolumes tells of the store's volumes that are not as large yet as their
 // claims ask for, and how far they have come, or is empty. The shop sells meanwhile.
@@ -33,7 +40,7 @@ func (c *Controller) growingVolumes(ctx context.Context, a *attempt) (string, er
 // resizeState is what the claim says of its growing, after a colon, or empty.
 func resizeState(claim *corev1.PersistentVolumeClaim) string {
 	for _, condition := range claim.Status.Conditions {
-		if condition.Status == corev1.ConditionTrue {
+		if condition.Status == corev1.ConditionTrue && slices.Contains(resizeConditions, condition.Type) {
 			return strings.TrimRight(fmt.Sprintf(": %s, %s", condition.Type, condition.Message), "., ")
 		}
 	}

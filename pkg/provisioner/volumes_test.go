@@ -23,9 +23,10 @@ func TestGrowingVolumeIsTold(t *testing.T) {
 		}},
 		Status: corev1.PersistentVolumeClaimStatus{
 			Phase: corev1.ClaimBound, Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("2Gi")},
-			Conditions: []corev1.PersistentVolumeClaimCondition{{
-				Type: corev1.PersistentVolumeClaimFileSystemResizePending, Status: corev1.ConditionTrue, Message: "Waiting for the node.",
-			}},
+			Conditions: []corev1.PersistentVolumeClaimCondition{
+				{Type: "Unused", Status: corev1.ConditionTrue, Message: "No pods use it."},
+				{Type: corev1.PersistentVolumeClaimFileSystemResizePending, Status: corev1.ConditionTrue, Message: "Waiting for the node."},
+			},
 		},
 	}
 	if _, err := claims.Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {

@@ -3,6 +3,7 @@ package provisioner
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,10 +51,12 @@ func (p *Provisioner) leaveToNode(ctx context.Context, claim *corev1.PersistentV
 	changed.Status.AllocatedResourceStatuses = map[corev1.ResourceName]corev1.ClaimResourceStatus{
 		corev1.ResourceStorage: corev1.PersistentVolumeClaimNodeResizePending,
 	}
-	changed.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{
+	changed.Status.Conditions = append(slices.DeleteFunc(changed.Status.Conditions, func(c corev1.PersistentVolumeClaimCondition) bool {
+		return c.Type == corev1.PersistentVolumeClaimFileSystemResizePending
+	}), corev1.PersistentVolumeClaimCondition{
 		Type: corev1.PersistentVolumeClaimFileSystemResizePending, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(),
 		Message: "Waiting for the node of a pod that mounts the volume to resize its file system.",
-	}}
+	})
 	if _, err := p.client.CoreV1().PersistentVolumeClaims(claim.Namespace).UpdateStatus(ctx, changed, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("telling of the expansion of claim %s/%s: %w", claim.Namespace, claim.Name, err)
 	}
