@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
@@ -27,6 +28,9 @@ type namespaceContents struct {
 	quota     *applycorev1.ResourceQuotaApplyConfiguration
 	limits    *applycorev1.LimitRangeApplyConfiguration
 	deny      *applynetworkingv1.NetworkPolicyApplyConfiguration
+	// onlyRaise leaves those bounds alone that are wider than the plan's: what the
+	// shop still runs may need them.
+	onlyRaise bool
 }
 
 func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *namespaceContents {
@@ -61,27 +65,75 @@ func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *n
 }
 
 // apply makes the contents so. The RoleBinding comes first: it is what allows
-// the rest.
-func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface) error {
+// the rest. The result is false while the quota's controller has not yet taken up
+// what the quota was raised to, until which it is not granted.
+func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
 	if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.binding, options); err != nil {
-		return fmt.Errorf("RoleBinding %s: %w", roleBindingName, err)
+		return false, fmt.Errorf("RoleBinding %s: %w", roleBindingName, err)
 	}
 	if n.reader != nil {
 		if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.reader, options); err != nil {
-			return fmt.Errorf("RoleBinding %s: %w", readerBindingName, err)
+			return false, fmt.Errorf("RoleBinding %s: %w", readerBindingName, err)
 		}
 	}
-	if _, err := client.CoreV1().ResourceQuotas(n.namespace).Apply(ctx, n.quota, options); err != nil {
-		return fmt.Errorf("ResourceQuota %s: %w", quotaName, err)
+	if n.onlyRaise {
+		if err := n.keepWider(ctx, client); err != nil {
+			return false, err
+		}
+	}
+	quota, err := client.CoreV1().ResourceQuotas(n.namespace).Apply(ctx, n.quota, options)
+	if err != nil {
+		return false, fmt.Errorf("ResourceQuota %s: %w", quotaName, err)
 	}
 	if _, err := client.CoreV1().LimitRanges(n.namespace).Apply(ctx, n.limits, options); err != nil {
-		return fmt.Errorf("LimitRange %s: %w", limitsName, err)
+		return false, fmt.Errorf("LimitRange %s: %w", limitsName, err)
 	}
 	if _, err := client.NetworkingV1().NetworkPolicies(n.namespace).Apply(ctx, n.deny, options); err != nil {
-		return fmt.Errorf("NetworkPolicy %s: %w", denyPolicyName, err)
+		return false, fmt.Errorf("NetworkPolicy %s: %w", denyPolicyName, err)
+	}
+	for name, granted := range quota.Status.Hard {
+		if hard, ok := quota.Spec.Hard[name]; ok && granted.Cmp(hard) < 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// keepWider takes over into the contents what the namespace's quota and limits
+// grant beyond them.
+func (n *namespaceContents) keepWider(ctx context.Context, client kubernetes.Interface) error {
+	quota, err := client.CoreV1().ResourceQuotas(n.namespace).Get(ctx, quotaName, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		n.quota.Spec.WithHard(wider(*n.quota.Spec.Hard, quota.Spec.Hard))
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("ResourceQuota %s: %w", quotaName, err)
+	}
+	limits, err := client.CoreV1().LimitRanges(n.namespace).Get(ctx, limitsName, metav1.GetOptions{})
+	switch {
+	case err == nil && len(limits.Spec.Limits) == 1:
+		item := &n.limits.Spec.Limits[0]
+		item.WithMax(wider(*item.Max, limits.Spec.Limits[0].Max))
+	case err != nil && !apierrors.IsNotFound(err):
+		return fmt.Errorf("LimitRange %s: %w", limitsName, err)
 	}
 	return nil
+}
+
+// wider are the bounds that are wanted, but for those that there are and that grant
+// more. What has had no bound so far keeps having none.
+func wider(wanted, there corev1.ResourceList) corev1.ResourceList {
+	bounds := corev1.ResourceList{}
+	for name, want := range wanted {
+		if have, ok := there[name]; ok {
+			if have.Cmp(want) > 0 {
+				want = have
+			}
+			bounds[name] = want
+		}
+	}
+	return bounds
 }
 
 func resourceList(quantities map[string]resource.Quantity) corev1.ResourceList {

@@ -34,6 +34,7 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 		return stalled("PlanNotOffered", err.Error()), nil
 	}
 	contents := c.namespaceContents(a, plan)
+	contents.onlyRaise = !a.settled()
 	want, err := contents.digest(namespaceLabels(a.store))
 	if err != nil {
 		return result{}, err
@@ -46,11 +47,15 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 	if r, err := c.ensureNamespace(ctx, a); err != nil || r.outcome != outcomeDone {
 		return r, err
 	}
-	if err := contents.apply(ctx, c.kube); err != nil {
+	inForce, err := contents.apply(ctx, c.kube)
+	if err != nil {
 		if apierrors.IsForbidden(err) {
 			return c.notGrantedYet(a, err), nil
 		}
 		return result{}, fmt.Errorf("applying the contents of namespace %s: %w", a.namespace, err)
+	}
+	if !inForce && contents.onlyRaise {
+		return waiting("RaisingQuota", "Waiting for the raised quota to be in force.", 250*time.Millisecond), nil
 	}
 	a.memory.applied, a.memory.appliedAt = want, c.now()
 	c.watches.start(a.namespace)
@@ -122,7 +127,7 @@ func (c *Controller) ensureNamespace(ctx context.Context, a *attempt) (result, e
 
 // digest identifies what is applied.
 func (n *namespaceContents) digest(labels map[string]string) (string, error) {
-	b, err := json.Marshal([]any{labels, n.binding, n.reader, n.quota, n.limits, n.deny})
+	b, err := json.Marshal([]any{labels, n.onlyRaise, n.binding, n.reader, n.quota, n.limits, n.deny})
 	if err != nil {
 		return "", fmt.Errorf("marshalling the namespace's contents: %w", err)
 	}

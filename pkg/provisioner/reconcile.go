@@ -123,6 +123,7 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 
 	var again time.Duration
 	var tookBack *result
+	settled := a.settled()
 	for i, name := range stepNames {
 		r, err := c.runStep(ctx, a, name)
 		if err != nil {
@@ -157,5 +158,9 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 		return 0, err
 	}
 	c.summarize(a, tookBack)
+	if !settled {
+		// Bounds that were left wider than the plan's are so for no reason now.
+		again = time.Millisecond
+	}
 	return again, c.writeStatus(ctx, a)
 }

@@ -126,6 +126,18 @@ func (a *attempt) planName() string {
 	return a.store.Spec.Plan
 }
 
+// settled is true once the store has been ready with what it asks for, or is ready
+// with what was before because that has failed.
+func (a *attempt) settled() bool {
+	switch {
+	case a.request == nil || !a.everReady():
+		return false
+	case a.takenBack():
+		return a.isTrue(v1alpha1.ConditionReady)
+	}
+	return a.store.Status.Release.Ready.Digest == contentDigest(a.request.Labels)
+}
+
 // progress is how near a release has come to being ready, and since when.
 type progress struct {
 	digest string

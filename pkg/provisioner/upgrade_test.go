@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -96,10 +97,8 @@ func TestUpgradeThatDoesNotBecomeReadyIsTakenBack(t *testing.T) {
 	w.untilAnswered(t)
 	store = w.reconcileOnce(t)
 	wantReturned(t, store, "no progress for 1m0s. Deployment shop")
-	quota, err := w.kube.CoreV1().ResourceQuotas(testNamespace).Get(t.Context(), "store-plan", metav1.GetOptions{})
-	if err != nil || quota.Spec.Hard.Name("limits.cpu", "").String() != "2" {
-		t.Errorf("the quota is %v, want that of the plan that runs (error %v)", quota.Spec.Hard, err)
-	}
+	w.reconcileOnce(t)
+	w.wantQuota(t, "2", "after the return to the plan that runs")
 	if revision := store.Status.Release.Revision; revision != 3 || store.Status.Release.Ready.Revision != 3 {
 		t.Errorf("the release is %+v, want revision 3, which is ready", store.Status.Release)
 	}
@@ -124,6 +123,68 @@ func TestUpgradeThatDoesNotBecomeReadyIsTakenBack(t *testing.T) {
 		t.Errorf("version %q, release %+v", store.Status.Version, store.Status.Release)
 	}
 	wantNoCondition(t, store, v1alpha1.ConditionStalled)
+}
+
+// A plan's bounds are raised before the shop grows into them, and lowered only when
+// it has become smaller: a quota that is too small would refuse either.
+func TestBoundsFollowTheShop(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Plan = "large" })
+	w.helm.Fail = func(action string) error { w.wantQuota(t, "8", "before the "+action); return nil }
+	w.reconcileOnce(t)
+	w.setAvailable(t, 1)
+	w.becomeReady(t)
+	w.reconcileOnce(t)
+
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Plan = "small" })
+	w.reconcileOnce(t)
+	w.wantQuota(t, "8", "while the larger shop may still run")
+	w.memories = map[cacheKey]*memory{}
+	w.reconcileOnce(t)
+	w.wantQuota(t, "8", "after a restart")
+	w.setAvailable(t, 1)
+	w.becomeReady(t)
+	w.reconcileOnce(t)
+	w.wantQuota(t, "2", "when the smaller shop is ready")
+}
+
+// What a quota was raised to is not granted before its controller has seen it.
+func TestRaisedQuotaIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	quotas := w.kube.CoreV1().ResourceQuotas(testNamespace)
+	grant := func(cpu string) {
+		t.Helper()
+		quota, err := quotas.Get(t.Context(), "store-plan", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		quota.Status.Hard = corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse(cpu)}
+		if _, err := quotas.UpdateStatus(t.Context(), quota, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant("2")
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Plan = "large" })
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionNamespaceReady, metav1.ConditionFalse, "RaisingQuota")
+	grant("8")
+	w.becomeReady(t)
+}
+
+// wantQuota checks what the store's namespace may use.
+func (w *world) wantQuota(t *testing.T, cpu, when string) {
+	t.Helper()
+	quota, err := w.kube.CoreV1().ResourceQuotas(testNamespace).Get(t.Context(), "store-plan", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := quota.Spec.Hard.Name("limits.cpu", "").String(); got != cpu {
+		t.Errorf("%s the quota is %s CPUs, want %s", when, got, cpu)
+	}
 }
 
 func TestProgressPutsTheDeadlineOff(t *testing.T) {
