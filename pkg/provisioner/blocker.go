@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
 
 // eventsAgain is when to look again at what only an event has told.
@@ -56,6 +58,8 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 		r.message = subject + ": " + r.message
 		if found != nil && found.outcome == outcomeFailed {
 			r.message += " " + found.message
+		} else {
+			a.recallPods(subject, &r)
 		}
 		return r, nil
 	case found != nil:
@@ -65,6 +69,20 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 		return c.missingPods(ctx, a, w)
 	}
 	return waiting("WorkloadProgressing", subject+": "+w.progress+".", 0), nil
+}
+
+// recallPods adds to r what was told of the subject's pods before it failed for
+// good: a job's pods go with it.
+func (a *attempt) recallPods(subject string, r *result) {
+	before := a.condition(v1alpha1.ConditionWorkloadReady)
+	if before == nil || !strings.HasPrefix(before.Message, subject+": ") {
+		return
+	}
+	if before.Reason == r.reason {
+		r.message = before.Message
+		return
+	}
+	r.message += " Before: " + strings.TrimPrefix(before.Message, subject+": ")
 }
 
 // reachedBy counts what the pod has behind it on the way to being ready.

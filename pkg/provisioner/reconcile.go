@@ -138,7 +138,7 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 				c.probes.forget(a.store.UID)
 			}
 			if i > slices.Index(stepNames, v1alpha1.ConditionReleaseInstalled) {
-				r = c.overdue(a, r, i*100_000+a.reached())
+				r = c.overdue(a, name, r, i*100_000+a.reached())
 			}
 			c.stopAt(a, name, r)
 			return r.again, c.writeStatus(ctx, a)

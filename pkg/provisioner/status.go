@@ -94,7 +94,7 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 			step.State, step.EndTime = v1alpha1.StepDone, &end
 			c.observeStep(a, step, resultSuccess)
 		}
-		step.Message = ""
+		step.Message, step.ProgressTime = "", nil
 	default:
 		a.begin(condition, c.now())
 		step.State, step.Message = v1alpha1.StepRunning, clip(r.message)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner/helm"
 )
@@ -138,17 +141,18 @@ func (a *attempt) settled() bool {
 	return a.store.Status.Release.Ready.Digest == contentDigest(a.request.Labels)
 }
 
-// progress is how near a release has come to being ready, and since when.
+// progress is how near a release has come to being ready, and since when. The time
+// is also in the status of the step, where it outlives the process.
 type progress struct {
 	digest string
 	best   int
-	since  time.Time
+	since  metav1.Time
 }
 
 // overdue judges a step after the release that is not done: if it has come no
 // nearer for the engine's progress deadline, an upgrade is taken back, and
 // anything else is Stalled, and still waited for.
-func (c *Controller) overdue(a *attempt, r result, reached int) result {
+func (c *Controller) overdue(a *attempt, name string, r result, reached int) result {
 	if r.idle || a.release == nil {
 		return r
 	}
@@ -156,14 +160,15 @@ func (c *Controller) overdue(a *attempt, r result, reached int) result {
 	if deadline <= 0 {
 		deadline = defaultDeadline
 	}
-	p := &a.memory.progress
-	if digest := contentDigest(a.release.Labels); p.digest != digest {
-		*p = progress{digest: digest, best: -1}
+	p, step := &a.memory.progress, a.stepOf(name)
+	switch digest := contentDigest(a.release.Labels); {
+	case p.digest != digest:
+		*p = progress{digest: digest, best: reached, since: ptr.Deref(step.ProgressTime, c.timestamp())}
+	case reached > p.best:
+		p.best, p.since = reached, c.timestamp()
 	}
-	if reached > p.best {
-		p.best, p.since = reached, c.now()
-	}
-	left := deadline - c.now().Sub(p.since)
+	step.ProgressTime = ptr.To(p.since)
+	left := deadline - c.now().Sub(p.since.Time)
 	switch {
 	case left > 0:
 		if r.again == 0 || left < r.again {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -213,6 +214,80 @@ func TestProgressPutsTheDeadlineOff(t *testing.T) {
 		w.clock = w.clock.Add(20 * time.Second)
 		w.reconcileOnce(t)
 	}
+	if !slices.Contains(w.helm.Actions(), "rollback") {
+		t.Errorf("Helm was asked for %v, want a rollback", w.helm.Actions())
+	}
+}
+
+// A migration that has failed for good is not waited for, and what its pods said
+// while there were some is told.
+func TestUpgradeWhoseJobFailsIsTakenBackAtOnce(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	jobs, pods := w.kube.BatchV1().Jobs(testNamespace), w.kube.CoreV1().Pods(testNamespace)
+	migrate := &batchv1.Job{ObjectMeta: released("migrate"), Spec: batchv1.JobSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"job": "migrate"}}}}
+	if _, err := jobs.Create(t.Context(), migrate, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "migrate-1", Labels: map[string]string{"job": "migrate"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "migrate", TerminationMessagePolicy: corev1.TerminationMessageReadFile}}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "migrate", State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: "column price is missing\n"},
+		}}}},
+	}
+	if _, err := pods.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
+	wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionWorkloadReady, metav1.ConditionFalse, "ContainerFailed")
+
+	if err := pods.Delete(t.Context(), "migrate-1", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	migrate.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded", Message: "it is over"}}
+	if _, err := jobs.UpdateStatus(t.Context(), migrate, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.reconcileOnce(t)
+	if err := jobs.Delete(t.Context(), "migrate", metav1.DeleteOptions{}); err != nil { // As the rollback does.
+		t.Fatal(err)
+	}
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	store := w.reconcileOnce(t)
+	wantReturned(t, store, "Job migrate: BackoffLimitExceeded: it is over Before: Pod migrate-1, container migrate: it ended with exit code 1 (Error): column price is missing")
+}
+
+// The deadline goes on where it was when the process starts again.
+func TestDeadlineOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
+	w.reconcileOnce(t)
+	w.clock = w.clock.Add(50 * time.Second)
+	w.addPod(t, true) // That is progress.
+	w.reconcileOnce(t)
+	for range 2 {
+		w.clock = w.clock.Add(29 * time.Second)
+		w.memories = map[cacheKey]*memory{}
+		w.reconcileOnce(t)
+		if slices.Contains(w.helm.Actions(), "rollback") {
+			t.Fatal("the upgrade was taken back before its deadline")
+		}
+	}
+	w.api.ClearActions()
+	w.reconcileOnce(t)
+	for _, action := range w.api.Actions() {
+		if action.GetVerb() != "get" {
+			t.Errorf("a store that came no nearer was written: %s %s", action.GetVerb(), action.GetSubresource())
+		}
+	}
+	w.clock = w.clock.Add(3 * time.Second)
+	w.memories = map[cacheKey]*memory{}
+	w.reconcileOnce(t)
+	w.reconcileOnce(t)
 	if !slices.Contains(w.helm.Actions(), "rollback") {
 		t.Errorf("Helm was asked for %v, want a rollback", w.helm.Actions())
 	}

@@ -53,6 +53,9 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 			return result{}, err
 		}
 		if w.kind == "Job" && w.broken != nil {
+			if c.mayTakeBack(a) {
+				return c.takeBack(a, r.message), nil
+			}
 			if r.again, err = c.runJobAgain(ctx, a, w.name); err != nil {
 				return result{}, err
 			}

@@ -64,11 +64,12 @@ type StoreStatus struct {
 
 // StoreStep is one stage of provisioning a store.
 type StoreStep struct {
-	Name      string
-	State     StepState
-	StartTime *metav1.Time
-	EndTime   *metav1.Time
-	Message   string
+	Name         string
+	State        StepState
+	StartTime    *metav1.Time
+	EndTime      *metav1.Time
+	ProgressTime *metav1.Time
+	Message      string
 }
 
 // StepState is how far a stage of provisioning has come.

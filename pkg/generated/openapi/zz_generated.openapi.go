@@ -4723,6 +4723,12 @@ func schema_pkg_apis_platform_v1alpha1_StoreStep(ref common.ReferenceCallback) c
 							Ref:         ref(v1.Time{}.OpenAPIModelName()),
 						},
 					},
+					"progressTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "progressTime is when the stage last came nearer to being done, if it is not. The engine's progressDeadlineSeconds count from it.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
 							Description: "message tells what the stage waits for, naming the object that is in the way.",

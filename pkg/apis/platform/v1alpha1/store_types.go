@@ -253,6 +253,14 @@ type StoreStep struct {
 	// +k8s:opaqueType
 	EndTime *metav1.Time `json:"endTime,omitempty"`
 
+	// progressTime is when the stage last came nearer to being done, if it is not.
+	// The engine's progressDeadlineSeconds count from it.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	ProgressTime *metav1.Time `json:"progressTime,omitempty"`
+
 	// message tells what the stage waits for, naming the object that is in the
 	// way.
 	//

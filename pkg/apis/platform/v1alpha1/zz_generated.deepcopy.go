@@ -961,6 +961,10 @@ func (in *StoreStep) DeepCopyInto(out *StoreStep) {
 		in, out := &in.EndTime, &out.EndTime
 		*out = (*in).DeepCopy()
 	}
+	if in.ProgressTime != nil {
+		in, out := &in.ProgressTime, &out.ProgressTime
+		*out = (*in).DeepCopy()
+	}
 	return
 }
 

@@ -2877,6 +2877,34 @@ func Validate_StoreStep(
 		errs = append(errs, fn(fldPath.Child("endTime"), obj.EndTime, oldVal, oldObj != nil)...)
 	}
 
+	{ // field StoreStep.ProgressTime
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *v1.Time,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreStep) *v1.Time {
+				return oldObj.ProgressTime
+			})
+		errs = append(errs, fn(fldPath.Child("progressTime"), obj.ProgressTime, oldVal, oldObj != nil)...)
+	}
+
 	// field StoreStep.Message has no validation
 	return errs
 }

@@ -22,6 +22,9 @@ type StoreStepApplyConfiguration struct {
 	StartTime *v1.Time `json:"startTime,omitempty"`
 	// endTime is when the stage was done.
 	EndTime *v1.Time `json:"endTime,omitempty"`
+	// progressTime is when the stage last came nearer to being done, if it is not.
+	// The engine's progressDeadlineSeconds count from it.
+	ProgressTime *v1.Time `json:"progressTime,omitempty"`
 	// message tells what the stage waits for, naming the object that is in the
 	// way.
 	Message *string `json:"message,omitempty"`
@@ -62,6 +65,14 @@ func (b *StoreStepApplyConfiguration) WithStartTime(value v1.Time) *StoreStepApp
 // If called multiple times, the EndTime field is set to the value of the last call.
 func (b *StoreStepApplyConfiguration) WithEndTime(value v1.Time) *StoreStepApplyConfiguration {
 	b.EndTime = &value
+	return b
+}
+
+// WithProgressTime sets the ProgressTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ProgressTime field is set to the value of the last call.
+func (b *StoreStepApplyConfiguration) WithProgressTime(value v1.Time) *StoreStepApplyConfiguration {
+	b.ProgressTime = &value
 	return b
 }
 
