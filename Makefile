@@ -34,9 +34,13 @@ packages:
 	hack/packages.sh
 
 .PHONY: unit
-unit: packages ## Test the packages, the storage against a real PostgreSQL
-	go test ./... ./test/rules/... ./hack/localcluster/...
+unit: test-storage ## Test the packages, the storage against a real PostgreSQL
+	go test $$(go list ./... | grep -v /pkg/storage/postgres$$) ./test/rules/... ./test/storage/... ./hack/localcluster/...
 	go test -count=1 ./test/faults
+
+.PHONY: test-storage
+test-storage: packages ## Test the storage with all tests of the API server, and count them
+	go run ./test/storage
 
 .PHONY: test-faults
 test-faults: packages ## Check the storage under faults for long: a million operations, 100,000 sessions

@@ -3,13 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"slices"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/api/apitesting"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/storage"
 	storagetesting "k8s.io/apiserver/pkg/storage/testing"
@@ -19,11 +18,18 @@ import (
 )
 
 // These are the tests by which the API server checks its own storage, each on an empty
-// schema.
+// schema. A subtest has the name of the function of package storagetesting that it
+// calls, and after a slash what is special about the run. TestConformanceIsComplete
+// holds the tables to that, and to leaving none out.
 
 type conformanceTest struct {
 	name string
 	run  func(ctx context.Context, t *testing.T, f *fixture)
+}
+
+// plain adapts the tests that need nothing but a storage.
+func plain(run func(context.Context, *testing.T, storage.Interface)) func(context.Context, *testing.T, *fixture) {
+	return func(ctx context.Context, t *testing.T, f *fixture) { run(ctx, t, f.Storage) }
 }
 
 // prefixed adapts the tests that exchange the transformer.
@@ -34,198 +40,210 @@ func prefixed(
 }
 
 func TestConformance(t *testing.T) {
-	for _, test := range plainTests() {
+	runConformance(t, serialTests(), serialWatchTests())
+	runConformanceInParallel(t, nil, plainTests(), revisionTests(), insideTests(), watchTests(), insideWatchTests())
+}
+
+// TestConformanceOfSerialDecoding watches once more without the feature that decodes
+// several events at a time, which is on by default.
+func TestConformanceOfSerialDecoding(t *testing.T) {
+	featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.ConcurrentWatchObjectDecode, false)
+	runConformance(t, serialWatchTests())
+	runConformanceInParallel(t, nil, watchTests(), insideWatchTests())
+}
+
+func runConformance(t *testing.T, tests ...[]conformanceTest) {
+	t.Helper()
+	for _, test := range slices.Concat(tests...) {
+		// Not t.Context(): some tests clean up after it has ended.
+		t.Run(test.name, func(t *testing.T) { test.run(context.Background(), t, newFixture(t)) })
+	}
+}
+
+func runConformanceInParallel(t *testing.T, options []fixtureOption, tests ...[]conformanceTest) {
+	t.Helper()
+	for _, test := range slices.Concat(tests...) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			test.run(context.Background(), t, newFixture(t).Storage)
-		})
-	}
-	for _, test := range conformanceTests() {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			// Not t.Context(): some tests clean up after it has ended.
-			test.run(context.Background(), t, newFixture(t))
+			test.run(context.Background(), t, newFixture(t, options...))
 		})
 	}
 }
 
-// plainTest needs nothing but a storage.
-type plainTest struct {
-	name string
-	run  func(context.Context, *testing.T, storage.Interface)
-}
-
-// plainTests pass on a Storage as well as behind the watch cache.
-func plainTests() []plainTest {
-	return []plainTest{
-		{"CreateWithTTL", storagetesting.RunTestCreateWithTTL},
-		{"CreateWithKeyExist", storagetesting.RunTestCreateWithKeyExist},
-		{"UnconditionalDelete", storagetesting.RunTestUnconditionalDelete},
-		{"ConditionalDelete", storagetesting.RunTestConditionalDelete},
-		{"DeleteWithSuggestion", storagetesting.RunTestDeleteWithSuggestion},
-		{"DeleteWithSuggestionAndConflict", storagetesting.RunTestDeleteWithSuggestionAndConflict},
-		{"DeleteWithConflict", storagetesting.RunTestDeleteWithConflict},
-		{"DeleteWithSuggestionOfDeletedObject", storagetesting.RunTestDeleteWithSuggestionOfDeletedObject},
-		{"ValidateDeletionWithSuggestion", storagetesting.RunTestValidateDeletionWithSuggestion},
-		{"ValidateDeletionWithOnlySuggestionValid", storagetesting.RunTestValidateDeletionWithOnlySuggestionValid},
-		{"PreconditionalDeleteWithSuggestion", storagetesting.RunTestPreconditionalDeleteWithSuggestion},
-		{"PreconditionalDeleteWithOnlySuggestionPass", storagetesting.RunTestPreconditionalDeleteWithOnlySuggestionPass},
-		{"GetListRecursivePrefix", storagetesting.RunTestGetListRecursivePrefix},
-		{"ListPaging", storagetesting.RunTestListPaging},
-		{"NamespaceScopedList", storagetesting.RunTestNamespaceScopedList},
-		{"GuaranteedUpdateWithTTL", storagetesting.RunTestGuaranteedUpdateWithTTL},
-		{"GuaranteedUpdateWithConflict", storagetesting.RunTestGuaranteedUpdateWithConflict},
-		{"GuaranteedUpdateWithSuggestionAndConflict", storagetesting.RunTestGuaranteedUpdateWithSuggestionAndConflict},
-		{"DeleteWithSuggestionAndMissingExpectedTransformOrDecodeError", func(ctx context.Context, t *testing.T, s storage.Interface) {
-			storagetesting.RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError(ctx, t, s)
-		}},
-		{"Watch", storagetesting.RunTestWatch},
-		{"NamespaceScopedWatch", storagetesting.RunTestNamespaceScopedWatch},
-		{"DeleteTriggerWatch", storagetesting.RunTestDeleteTriggerWatch},
-		{"WatchFromNonZero", storagetesting.RunTestWatchFromNonZero},
-		{"DelayedWatchDelivery", storagetesting.RunTestDelayedWatchDelivery},
-		{"WatcherTimeout", storagetesting.RunTestWatcherTimeout},
-		{"WatchDeleteEventObjectHaveLatestRV", storagetesting.RunTestWatchDeleteEventObjectHaveLatestRV},
-		{"WatchInitializationSignal", storagetesting.RunTestWatchInitializationSignal},
-	}
-}
-
-// serialTests must not run beside others: Get reads an object that has one second to
-// live, the others set feature gates, which are global.
-func serialTests() []plainTest {
-	return []plainTest{
-		{"Get", storagetesting.RunTestGet},
-		{"SendInitialEventsBackwardCompatibility", storagetesting.RunSendInitialEventsBackwardCompatibility},
-		{"WatchSemantics", storagetesting.RunWatchSemantics},
-		{"WatchSemanticInitialEventsExtended", storagetesting.RunWatchSemanticInitialEventsExtended},
-		{"WatchListMatchSingle", storagetesting.RunWatchListMatchSingle},
-	}
-}
-
-// conformanceTests look behind the interface.
-func conformanceTests() []conformanceTest {
+// plainTests pass with any transformer.
+func plainTests() []conformanceTest {
 	return []conformanceTest{
-		{"Create", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestCreate(ctx, t, f.Storage, f.checkStored)
+		{"RunTestCreateWithTTL", plain(storagetesting.RunTestCreateWithTTL)},
+		{"RunTestCreateWithKeyExist", plain(storagetesting.RunTestCreateWithKeyExist)},
+		{"RunTestUnconditionalDelete", plain(storagetesting.RunTestUnconditionalDelete)},
+		{"RunTestConditionalDelete", plain(storagetesting.RunTestConditionalDelete)},
+		{"RunTestDeleteWithSuggestion", plain(storagetesting.RunTestDeleteWithSuggestion)},
+		{"RunTestDeleteWithSuggestionAndConflict", plain(storagetesting.RunTestDeleteWithSuggestionAndConflict)},
+		{"RunTestDeleteWithConflict", plain(storagetesting.RunTestDeleteWithConflict)},
+		{"RunTestDeleteWithSuggestionOfDeletedObject", plain(storagetesting.RunTestDeleteWithSuggestionOfDeletedObject)},
+		{"RunTestValidateDeletionWithSuggestion", plain(storagetesting.RunTestValidateDeletionWithSuggestion)},
+		{"RunTestValidateDeletionWithOnlySuggestionValid", plain(storagetesting.RunTestValidateDeletionWithOnlySuggestionValid)},
+		{"RunTestPreconditionalDeleteWithSuggestion", plain(storagetesting.RunTestPreconditionalDeleteWithSuggestion)},
+		{"RunTestPreconditionalDeleteWithOnlySuggestionPass", plain(storagetesting.RunTestPreconditionalDeleteWithOnlySuggestionPass)},
+		{"RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError(ctx, t, f.Storage)
 		}},
-		{"List", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestDeleteWithConflictAndMissingExpectedTransformOrDecodeError", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestDeleteWithConflictAndMissingExpectedTransformOrDecodeError(ctx, t, f.Storage, f.failDecoding)
+		}},
+		{"RunTestDeleteExpectedTransformOrDecodeError/transform", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestDeleteExpectedTransformOrDecodeError(ctx, t, f.Storage, f.failTransforming)
+		}},
+		{"RunTestDeleteExpectedTransformOrDecodeError/decode", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestDeleteExpectedTransformOrDecodeError(ctx, t, f.Storage, f.failDecoding)
+		}},
+		{"RunTestGetListRecursivePrefix", plain(storagetesting.RunTestGetListRecursivePrefix)},
+		{"RunTestListPaging", plain(storagetesting.RunTestListPaging)},
+		{"RunTestNamespaceScopedList", plain(storagetesting.RunTestNamespaceScopedList)},
+		{"RunTestGuaranteedUpdateWithTTL", plain(storagetesting.RunTestGuaranteedUpdateWithTTL)},
+		{"RunTestGuaranteedUpdateWithConflict", plain(storagetesting.RunTestGuaranteedUpdateWithConflict)},
+		{"RunTestGuaranteedUpdateWithSuggestionAndConflict", plain(storagetesting.RunTestGuaranteedUpdateWithSuggestionAndConflict)},
+		{"RunTestKeySchema", plain(storagetesting.RunTestKeySchema)},
+	}
+}
+
+// revisionTests pass with any transformer, too, but want to move the revision.
+func revisionTests() []conformanceTest {
+	return []conformanceTest{
+		{"RunTestList", func(ctx context.Context, t *testing.T, f *fixture) {
+			// The recorder is only asked if there is a watch cache.
 			storagetesting.RunTestList(ctx, t, f.Storage, f.compact, false, nil)
 		}},
-		{"ConsistentList", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestConsistentList", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestConsistentList(ctx, t, f.Storage, f.increaseRevision, false, true, false)
 		}},
-		{"GetListNonRecursive", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestGetListNonRecursive", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestGetListNonRecursive(ctx, t, f.increaseRevision, f.Storage)
 		}},
-		{"ListContinuation", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestListContinuation(ctx, t, f.Storage, f.checkCalls)
-		}},
-		{"ListPaginationRareObject", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestListPaginationRareObject(ctx, t, f.Storage, f.checkCalls)
-		}},
-		{"ListContinuationWithFilter", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestListContinuationWithFilter(ctx, t, f.Storage, f.checkCalls)
-		}},
-		{"ListInconsistentContinuation", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestListInconsistentContinuation", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestListInconsistentContinuation(ctx, t, f.Storage, f.compact)
 		}},
-		{"ListResourceVersionMatch", prefixed(storagetesting.RunTestListResourceVersionMatch)},
-		{"GuaranteedUpdate", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestGuaranteedUpdate(ctx, t, f, f.checkStored)
+		{"RunTestCompactRevision", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestCompactRevision(ctx, t, f.Storage, f.increaseRevision, f.compact)
 		}},
-		{"GuaranteedUpdateChecksStoredData", prefixed(storagetesting.RunTestGuaranteedUpdateChecksStoredData)},
-		{"TransformationFailure", prefixed(storagetesting.RunTestTransformationFailure)},
-		{"Stats", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestStats/sizes=false", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestStats(ctx, t, f.Storage, f.resource.Codec, f.transformer, false)
 		}},
-		{"StatsWithSizes", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestStats/sizes=true", func(ctx context.Context, t *testing.T, f *fixture) {
 			if err := f.EnableResourceSizeEstimation(noKeys); err != nil {
 				t.Fatal(err)
 			}
 			storagetesting.RunTestStats(ctx, t, f.Storage, f.resource.Codec, f.transformer, true)
 		}},
-		{"CompactRevision", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestCompactRevision(ctx, t, f.Storage, f.increaseRevision, f.compact)
+	}
+}
+
+// insideTests look behind the interface.
+func insideTests() []conformanceTest {
+	return []conformanceTest{
+		{"RunTestCreate", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestCreate(ctx, t, f.Storage, f.checkStored)
 		}},
-		{"WatchFromZero", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestListContinuation", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestListContinuation(ctx, t, f.Storage, f.checkCalls)
+		}},
+		{"RunTestListPaginationRareObject", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestListPaginationRareObject(ctx, t, f.Storage, f.checkCalls)
+		}},
+		{"RunTestListContinuationWithFilter", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestListContinuationWithFilter(ctx, t, f.Storage, f.checkCalls)
+		}},
+		{"RunTestListResourceVersionMatch", prefixed(storagetesting.RunTestListResourceVersionMatch)},
+		{"RunTestGuaranteedUpdate", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestGuaranteedUpdate(ctx, t, f, f.checkStored)
+		}},
+		{"RunTestGuaranteedUpdateChecksStoredData", prefixed(storagetesting.RunTestGuaranteedUpdateChecksStoredData)},
+		{"RunTestTransformationFailure", prefixed(storagetesting.RunTestTransformationFailure)},
+	}
+}
+
+// watchTests pass with any transformer.
+func watchTests() []conformanceTest {
+	return []conformanceTest{
+		{"RunTestWatch", plain(storagetesting.RunTestWatch)},
+		{"RunTestClusterScopedWatch", plain(storagetesting.RunTestClusterScopedWatch)},
+		{"RunTestNamespaceScopedWatch", plain(storagetesting.RunTestNamespaceScopedWatch)},
+		{"RunTestDeleteTriggerWatch", plain(storagetesting.RunTestDeleteTriggerWatch)},
+		{"RunTestWatchFromNonZero", plain(storagetesting.RunTestWatchFromNonZero)},
+		{"RunTestWatchFromZero", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunTestWatchFromZero(ctx, t, f.Storage, f.compact)
 		}},
-		{"WatchError", prefixed(storagetesting.RunTestWatchError)},
-		{"ProgressNotify", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestDelayedWatchDelivery", plain(storagetesting.RunTestDelayedWatchDelivery)},
+		{"RunTestWatcherTimeout", plain(storagetesting.RunTestWatcherTimeout)},
+		{"RunTestWatchDeleteEventObjectHaveLatestRV", plain(storagetesting.RunTestWatchDeleteEventObjectHaveLatestRV)},
+		{"RunTestWatchInitializationSignal", plain(storagetesting.RunTestWatchInitializationSignal)},
+		{"RunTestWatchContextCancel", plain(storagetesting.RunTestWatchContextCancel)},
+		{"RunOptionalTestProgressNotify", func(ctx context.Context, t *testing.T, f *fixture) {
 			storagetesting.RunOptionalTestProgressNotify(ctx, t, f.Storage, f.increaseRevision)
 		}},
-		{"WatchDispatchBookmarkEvents", func(ctx context.Context, t *testing.T, f *fixture) {
+		{"RunTestWatchDispatchBookmarkEvents", func(ctx context.Context, t *testing.T, f *fixture) {
 			// Only the watch cache sends bookmarks that were not asked for.
 			storagetesting.RunTestWatchDispatchBookmarkEvents(ctx, t, f.Storage, false)
 		}},
-		{"KeySchema", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestKeySchema(ctx, t, f.Storage)
+		{"RunTestOptionalWatchBookmarksWithCorrectResourceVersion", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestOptionalWatchBookmarksWithCorrectResourceVersion(ctx, t, &askingForProgress{f.Storage})
 		}},
-		{"ClusterScopedWatch", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestClusterScopedWatch(ctx, t, f.Storage)
+	}
+}
+
+// insideWatchTests exchange the transformer.
+func insideWatchTests() []conformanceTest {
+	return []conformanceTest{
+		{"RunTestWatchError", prefixed(storagetesting.RunTestWatchError)},
+		{"RunWatchErrorIsBlockingFurtherEvents", prefixed(storagetesting.RunWatchErrorIsBlockingFurtherEvents)},
+		{"RunTestWatchWithUnsafeDelete", func(ctx context.Context, t *testing.T, f *fixture) {
+			storagetesting.RunTestWatchWithUnsafeDelete(ctx, t, &transformerOverride{Interface: f.Storage, fixture: f}, errBitsFlipped)
 		}},
-		{"WatchContextCancel", func(ctx context.Context, t *testing.T, f *fixture) {
-			storagetesting.RunTestWatchContextCancel(ctx, t, f.Storage)
+	}
+}
+
+// serialTests must not run beside others: the first reads an object that has one second
+// to live, the others set feature gates, which are global.
+func serialTests() []conformanceTest {
+	return []conformanceTest{
+		{"RunTestGet", plain(storagetesting.RunTestGet)},
+		{"RunTestGetListWithErrorAggregation", func(ctx context.Context, t *testing.T, f *fixture) {
+			featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.AllowUnsafeMalformedObjectDeletion, true)
+			reporter := &corruptionReporter{Interface: f.Storage, resource: schema.GroupResource{Resource: "pods"}}
+			storagetesting.RunTestGetListWithErrorAggregation(ctx, t, &transformerOverride{Interface: reporter, fixture: f}, errBitsFlipped)
 		}},
-		{"WatchErrorIsBlockingFurtherEvents", prefixed(storagetesting.RunWatchErrorIsBlockingFurtherEvents)},
+		{"RunTestGetListWithoutErrorAggregation", func(ctx context.Context, t *testing.T, f *fixture) {
+			featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.AllowUnsafeMalformedObjectDeletion, false)
+			storagetesting.RunTestGetListWithoutErrorAggregation(ctx, t, &transformerOverride{Interface: f.Storage, fixture: f}, errBitsFlipped)
+		}},
+	}
+}
+
+// serialWatchTests set feature gates.
+func serialWatchTests() []conformanceTest {
+	return []conformanceTest{
+		{"RunSendInitialEventsBackwardCompatibility", plain(storagetesting.RunSendInitialEventsBackwardCompatibility)},
+		{"RunWatchSemantics", plain(storagetesting.RunWatchSemantics)},
+		{"RunWatchSemanticInitialEventsExtended", plain(storagetesting.RunWatchSemanticInitialEventsExtended)},
+		{"RunWatchListMatchSingle", plain(storagetesting.RunWatchListMatchSingle)},
 	}
 }
 
 func noKeys(context.Context) ([]string, error) { return nil, nil }
 
-func TestConformanceSerial(t *testing.T) {
-	for _, test := range serialTests() {
-		t.Run(test.name, func(t *testing.T) { test.run(context.Background(), t, newFixture(t).Storage) })
-	}
+// askingForProgress asks for progress where its user allows bookmarks, as the watch
+// cache does: a test that is meant for the cache then finds bookmarks of the storage.
+type askingForProgress struct{ storage.Interface }
+
+func (a *askingForProgress) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	opts.ProgressNotify = opts.Predicate.AllowWatchBookmarks
+	return a.Interface.Watch(ctx, key, opts)
 }
 
-var errBitsFlipped = &corruptError{doing: "transforming", err: errors.New("bits flipped")}
-
-func TestConformanceErrorAggregation(t *testing.T) {
-	for name, aggregate := range map[string]bool{"With": true, "Without": false} {
-		t.Run(name, func(t *testing.T) {
-			featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate,
-				features.AllowUnsafeMalformedObjectDeletion, aggregate)
-			f := newFixture(t)
-			s := &transformerOverride{Interface: f.Storage, fixture: f}
-			if !aggregate {
-				storagetesting.RunTestGetListWithoutErrorAggregation(context.Background(), t, s, errBitsFlipped)
-				return
-			}
-			s.Interface = &corruptionReporter{Interface: f.Storage, resource: schema.GroupResource{Resource: "pods"}}
-			storagetesting.RunTestGetListWithErrorAggregation(context.Background(), t, s, errBitsFlipped)
-		})
-	}
-}
-
-func TestConformanceUnsafeDelete(t *testing.T) {
-	t.Parallel()
-	t.Run("WatchWithUnsafeDelete", func(t *testing.T) {
-		t.Parallel()
-		f := newFixture(t)
-		storagetesting.RunTestWatchWithUnsafeDelete(context.Background(), t,
-			&transformerOverride{Interface: f.Storage, fixture: f}, errBitsFlipped)
-	})
-	t.Run("TransformError", func(t *testing.T) {
-		t.Parallel()
-		transformer := &failingTransformer{Transformer: storagetesting.NewPrefixTransformer([]byte(transformPrefix), false)}
-		f := newFixture(t, withTransformer(transformer))
-		storagetesting.RunTestDeleteExpectedTransformOrDecodeError(context.Background(), t, f.Storage, transformer.failing.Store)
-	})
-	t.Run("DecodeError", func(t *testing.T) {
-		t.Parallel()
-		codec := newFailingCodec()
-		f := newFixture(t, withCodec(codec))
-		storagetesting.RunTestDeleteExpectedTransformOrDecodeError(context.Background(), t, f.Storage, codec.failing.Store)
-	})
-	t.Run("ConflictAndMissingError", func(t *testing.T) {
-		t.Parallel()
-		codec := newFailingCodec()
-		f := newFixture(t, withCodec(codec))
-		storagetesting.RunTestDeleteWithConflictAndMissingExpectedTransformOrDecodeError(
-			context.Background(), t, f.Storage, codec.failing.Store)
-	})
-}
+var (
+	errBitsFlipped = &corruptError{doing: "transforming", err: errors.New("bits flipped")}
+	errSynthetic   = errors.New("synthetic error")
+)
 
 // transformerOverride lets a test exchange the transformer below a wrapped storage.
 type transformerOverride struct {
@@ -239,38 +257,34 @@ func (o *transformerOverride) UpdateTransformer(modify storagetesting.Transforme
 	return func() { o.fixture.transformer = original }
 }
 
-var errSynthetic = errors.New("synthetic error")
-
-// failingTransformer cannot read anything while it fails.
-type failingTransformer struct {
-	value.Transformer
-	failing atomic.Bool
-}
-
-func (f *failingTransformer) TransformFromStorage(
-	ctx context.Context, data []byte, dataCtx value.Context,
-) ([]byte, bool, error) {
-	if f.failing.Load() {
-		return nil, false, errSynthetic
+// failTransforming says whether stored values can be read.
+func (f *fixture) failTransforming(fail bool) {
+	if failing, ok := f.transformer.(failingTransformer); ok {
+		f.transformer = failing.Transformer
 	}
-	return f.Transformer.TransformFromStorage(ctx, data, dataCtx)
-}
-
-// failingCodec cannot decode anything while it fails.
-type failingCodec struct {
-	runtime.Codec
-	failing atomic.Bool
-}
-
-func newFailingCodec() *failingCodec {
-	return &failingCodec{Codec: apitesting.TestCodec(codecs, examplev1.SchemeGroupVersion)}
-}
-
-func (f *failingCodec) Decode(
-	data []byte, defaults *schema.GroupVersionKind, into runtime.Object,
-) (runtime.Object, *schema.GroupVersionKind, error) {
-	if f.failing.Load() {
-		return nil, nil, errSynthetic
+	if fail {
+		f.transformer = failingTransformer{f.transformer}
 	}
-	return f.Codec.Decode(data, defaults, into)
+}
+
+type failingTransformer struct{ value.Transformer }
+
+func (failingTransformer) TransformFromStorage(context.Context, []byte, value.Context) ([]byte, bool, error) {
+	return nil, false, errSynthetic
+}
+
+// failDecoding says whether stored values can be decoded.
+func (f *fixture) failDecoding(fail bool) {
+	if failing, ok := f.resource.Codec.(failingCodec); ok {
+		f.resource.Codec = failing.Codec
+	}
+	if fail {
+		f.resource.Codec = failingCodec{f.resource.Codec}
+	}
+}
+
+type failingCodec struct{ runtime.Codec }
+
+func (failingCodec) Decode([]byte, *schema.GroupVersionKind, runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+	return nil, nil, errSynthetic
 }
