@@ -56,7 +56,9 @@ stores: {route: {type: gateway, gateway: {name: shared, namespace: gateways, sec
 	"no dashboard":           {"values-prod.yaml", `dashboard: {enabled: false}`},
 	"an identity provider": {"values-prod.yaml", `
 dashboard: {host: shops.example.org, oidc: {issuerURL: "https://id.example.com", clientID: stores, existingSecret: oidc}, sessionKey: {existingSecret: mine}}`},
-	"no routes": {"values-prod.yaml", `stores: {route: {type: none}}`},
+	"bounded history": {"values-prod.yaml", `apiserver: {history: {retention: 24h, maxSize: 10Gi}}`},
+	"endless history": {"values-prod.yaml", `apiserver: {history: {retention: ""}}`},
+	"no routes":       {"values-prod.yaml", `stores: {route: {type: none}}`},
 	"certificate of one's own": {"values-prod.yaml", `
 certificate: {mode: existing, existingSecret: mine, caBundle: Y2E=}`},
 }
@@ -121,6 +123,19 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 		}
 		if pod.NodeSelector["pool"] != "system" || len(pod.Tolerations) != 1 {
 			t.Errorf("the pods may run on %v, %v", pod.NodeSelector, pod.Tolerations)
+		}
+	})
+	t.Run("history", func(t *testing.T) {
+		for option, want := range map[string][]string{
+			"production":      {"--history-retention=720h"},
+			"bounded history": {"--history-retention=24h", "--history-max-size=10Gi"},
+			"endless history": nil,
+		} {
+			args := find[*appsv1.Deployment](t, renderOption(t, option), "platform-apiserver").Spec.Template.Spec.Containers[0].Args
+			got := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !strings.HasPrefix(arg, "--history-") })
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: the API server has %q, want %q", option, got, want)
+			}
 		}
 	})
 	t.Run("storage class", func(t *testing.T) {

@@ -24,6 +24,7 @@ type Options struct {
 	ServerRun   *genericoptions.ServerRunOptions
 	Recommended *genericoptions.RecommendedOptions
 	Postgres    *PostgresOptions
+	History     *HistoryOptions
 	Quota       *QuotaOptions
 	Logs        *logs.Options
 	// Domain is where stores without a host of their own answer.
@@ -38,6 +39,7 @@ func NewOptions() *Options {
 		ServerRun:   genericoptions.NewServerRunOptions(),
 		Recommended: genericoptions.NewRecommendedOptions("", apiserver.Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion)),
 		Postgres:    NewPostgresOptions(),
+		History:     NewHistoryOptions(),
 		Quota:       NewQuotaOptions(),
 		Logs:        logs.NewOptions(),
 	}
@@ -60,6 +62,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.BoolVar(&o.SelfSigned, "self-signed-certificate", o.SelfSigned, "Serve with a certificate made at start when --tls-cert-file is not given. For tests: no API server can verify it.")
 	o.Quota.AddFlags(sets.FlagSet("quota"))
 	o.Postgres.AddFlags(sets.FlagSet("postgres"))
+	o.History.AddFlags(sets.FlagSet("history"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("generic"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.Recommended.Authentication.AddFlags(sets.FlagSet("authentication"))
@@ -79,6 +82,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.ServerRun.Validate()...)
 	errs = append(errs, o.Recommended.Validate()...)
 	errs = append(errs, o.Postgres.Validate()...)
+	errs = append(errs, o.History.Validate()...)
 	errs = append(errs, o.Quota.Validate()...)
 	if messages := validation.IsDNS1123Subdomain(o.Domain); len(messages) > 0 {
 		errs = append(errs, fmt.Errorf("--store-domain=%q: %s", o.Domain, strings.Join(messages, "; ")))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"platform.dev/stores/pkg/storage/postgres"
 )
 
 // needed are the flags without which no server starts.
@@ -47,6 +49,10 @@ func TestValidate(t *testing.T) {
 		{"no quota", []string{"--default-stores-per-owner=0", "--default-create-rate=0"}, nil},
 		{"negative quota", []string{"--default-stores-per-owner=-1", "--default-create-rate=-1"}, []string{"--default-stores-per-owner=-1", "--default-create-rate=-1"}},
 		{"no window", []string{"--default-create-window=0s"}, []string{"--default-create-window=0s", "at least 1s"}},
+		{"history bounded", []string{"--history-retention=720h", "--history-max-size=10Gi"}, nil},
+		{"history too short", []string{"--history-retention=1m"}, []string{"--history-retention=1m0s", "at least 15m"}},
+		{"history too small", []string{"--history-max-size=1Mi"}, []string{"--history-max-size=1Mi", "at least 64Mi"}},
+		{"negative history", []string{"--history-retention=-1h", "--history-max-size=-1Gi"}, []string{"--history-retention=-1h", "--history-max-size=-1Gi"}},
 		{"unknown admission plugin", []string{"--enable-admission-plugins=Nonsense"}, []string{"Nonsense"}},
 		{"several faults", []string{"--store-domain=", "--postgres-dsn-file="}, []string{"--store-domain", "--postgres-dsn-file"}},
 	}
@@ -102,7 +108,7 @@ func TestOpenFailsAtOnceWithoutShowingThePassword(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			_, err := o.Open(t.Context())
+			_, err := o.Open(t.Context(), postgres.Config{})
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -125,7 +131,7 @@ func TestOpenGivesUpOnADatabaseThatIsNotThere(t *testing.T) {
 	if err := os.WriteFile(o.DSNFile, []byte("host="+folder+" user=nobody password=s3cret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := o.Open(t.Context())
+	_, err := o.Open(t.Context(), postgres.Config{})
 	if err == nil || !strings.Contains(err.Error(), "waiting for PostgreSQL") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}

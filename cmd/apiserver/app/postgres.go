@@ -56,13 +56,14 @@ func (o *PostgresOptions) Validate() []error {
 
 // Open connects to the database and brings its schema up to date, waiting for
 // the database to come up for as long as the options allow. A connection string
-// that cannot be read is not worth waiting for.
-func (o *PostgresOptions) Open(ctx context.Context) (*postgres.Database, error) {
+// that cannot be read is not worth waiting for. What the database is to remember is
+// up to config.
+func (o *PostgresOptions) Open(ctx context.Context, config postgres.Config) (*postgres.Database, error) {
 	content, err := os.ReadFile(o.DSNFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading --postgres-dsn-file: %w", err)
 	}
-	config := postgres.Config{ConnString: strings.TrimSpace(string(content)), MaxConns: o.MaxConnections}
+	config.ConnString, config.MaxConns = strings.TrimSpace(string(content)), o.MaxConnections
 	if config.ConnString == "" {
 		return nil, fmt.Errorf("reading --postgres-dsn-file: %s is empty", o.DSNFile)
 	}

@@ -81,7 +81,10 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	database, err := o.Postgres.Open(ctx)
+	database, err := o.Postgres.Open(ctx, postgres.Config{
+		HistoryRetention: o.History.Retention,
+		HistoryMaxBytes:  o.History.MaxSize.Value(),
+	})
 	if err != nil {
 		return err
 	}

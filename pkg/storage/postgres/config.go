@@ -32,6 +32,14 @@ type Config struct {
 	// watches. Default 5 minutes; it should not be below the 75 seconds of history the
 	// watch cache promises. Rows of the log are kept.
 	CompactionInterval time.Duration
+	// HistoryRetention is how long revisions are kept that are not current, up to an
+	// eighth longer. Zero keeps them for ever. It is about rows of the log, hence about
+	// the past that Past tells, and never takes what CompactionInterval still serves.
+	HistoryRetention time.Duration
+	// HistoryMaxBytes bounds the size of the log on disk, beyond which the oldest
+	// revisions go that are not current, however young they are. Zero is no bound. It
+	// should be several times the size of what is current, which always stays.
+	HistoryMaxBytes int64
 	// Tracer observes every query, for metrics or traces. Optional.
 	Tracer pgx.QueryTracer
 }

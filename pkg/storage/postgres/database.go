@@ -78,6 +78,7 @@ func (d *Database) start(ctx context.Context) error {
 	d.running.Go(func() { d.listen(background) })
 	d.running.Go(func() { d.expire(background) })
 	d.running.Go(func() { d.maintain(background) })
+	d.running.Go(func() { d.retain(background) })
 	for range batchesInFlight {
 		// Closing the committer ends it; a batch under way is never cut off.
 		d.running.Go(func() { d.writes.run(context.WithoutCancel(ctx)) })

@@ -13,7 +13,7 @@
 //   - log, read, history: reading the tables
 //   - hub, follow: the recent changes in memory, in order, kept up to date
 //   - committer, write, doubt, claims: group commit of conditional writes
-//   - compact, expiry: periodic work
+//   - compact, retention, expiry: periodic work
 //   - storage, get, create, state, update, delete, list, watch, stats: storage.Interface
 //   - past: the history of objects, decoded
 //   - corrupt, progress: what the API server wants to know of a storage
@@ -30,5 +30,6 @@
 // A write that was acknowledged is committed. A write that was answered by an error
 // other than a timeout was not applied. What objects claim beyond their keys (package
 // claims) is decided in the transaction of the write and goes with the object. The log
-// of changes names the user and the time of each write and outlives the object.
+// of changes names the user and the time of each write and outlives the object, as long
+// as retention keeps it.
 package postgres

@@ -26,6 +26,7 @@ const (
 	codeCheckViolation   = "23514" // also: no partition for a row
 	codeReadOnly         = "25006" // the server is a standby
 	codeUniqueViolation  = "23505"
+	codeDeadlock         = "40P01"
 	codeLockNotAvailable = "55P03"
 	codeWrongState       = "55000" // the server is a standby
 )

@@ -61,12 +61,13 @@ func (d *Database) catchUp(ctx context.Context) error {
 	}
 }
 
-// brokenOff reports whether the log does not continue densely after last.
+// brokenOff reports whether the log does not continue densely after last: the counter
+// jumped, or what came next is no longer kept.
 func brokenOff(last int64, changes []*change, at position) bool {
 	if len(changes) == 0 {
 		return at.rev != last
 	}
-	return changes[0].rev != last+1
+	return changes[len(changes)-1].rev != last+int64(len(changes))
 }
 
 // listen waits on a connection of its own for notifications from other replicas.

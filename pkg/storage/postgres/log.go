@@ -3,11 +3,13 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // kind says what a revision did to its key. The numbers are stored.
@@ -108,7 +110,12 @@ func (d *Database) previousValue(ctx context.Context, c *change) ([]byte, error)
 			c.before.set(earlier.current.get())
 			return c.previous, nil
 		}
-		if err := d.pool.QueryRow(ctx, valueQuery, c.prev).Scan(&c.previous); err != nil {
+		err := d.pool.QueryRow(ctx, valueQuery, c.prev).Scan(&c.previous)
+		if errors.Is(err, pgx.ErrNoRows) {
+			// So far behind that the value is no longer kept.
+			return nil, apierrors.NewResourceExpired(watchExpired)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("reading revision %d: %w", c.prev, err)
 		}
 	}

@@ -12,6 +12,10 @@ var (
 	claimsQuery string
 	//go:embed queries/compact.sql
 	compactQuery string
+	//go:embed queries/copy_base.sql
+	copyBaseQuery string
+	//go:embed queries/copy_rest.sql
+	copyRestQuery string
 	//go:embed queries/create.sql
 	createQuery string
 	//go:embed queries/delete.sql
@@ -52,6 +56,16 @@ var (
 
 // partitionsQuery keeps partitions of the log ready ahead of the counter.
 const partitionsQuery = "select ensure_log_partitions()"
+
+// The statements of retention that need no file.
+const (
+	lockRetentionQuery   = "select pg_try_advisory_lock(hashtext(current_schema() || '.retention'))"
+	unlockRetentionQuery = "select pg_advisory_unlock(hashtext(current_schema() || '.retention'))"
+	logCutQuery          = "select log_cut($1, $2)"
+	prepareCutQuery      = "select prepare_log_cut($1)"
+	makeCutQuery         = "select make_log_cut($1)"
+	revisionAtQuery      = "select revision_at($1)"
+)
 
 // The statements about claims that need no file.
 const (

@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"k8s.io/klog/v2"
+)
+
+const (
+	// retentionInterval is how often the log is looked at for what need not be kept.
+	retentionInterval = time.Minute
+	// copyObjects and copyRevisions bound what one transaction copies: while it runs,
+	// the server cannot clear away what writers leave behind at the counter.
+	copyObjects   = 200
+	copyRevisions = 1000
+	// cutDelay and cutTimeout are for a cut that others are in the way of.
+	cutDelay   = 500 * time.Millisecond
+	cutTimeout = 10 * time.Minute
+)
+
+// retain takes from the log what is neither current nor to be kept. Every replica
+// tries, one at a time does it.
+func (d *Database) retain(ctx context.Context) {
+	if d.config.HistoryRetention == 0 && d.config.HistoryMaxBytes == 0 {
+		return
+	}
+	every(ctx, retentionInterval, "retention", d.cutLog)
+}
+
+// cutLog cuts the log down once, if that is due.
+func (d *Database) cutLog(ctx context.Context) error {
+	var age *time.Duration
+	if d.config.HistoryRetention > 0 {
+		age = &d.config.HistoryRetention
+	}
+	var bytes *int64
+	if d.config.HistoryMaxBytes > 0 {
+		bytes = &d.config.HistoryMaxBytes
+	}
+	return d.withCut(ctx, func(ctx context.Context, conn *pgx.Conn) (cut *int64, err error) {
+		err = conn.QueryRow(ctx, logCutQuery, age, bytes).Scan(&cut)
+		return cut, err
+	})
+}
+
+// withCut cuts the log at the revision that choose returns, unless that is null or
+// another replica is cutting.
+//
+// Of each object that existed before the cut the row stays that was its state then, so
+// that every later state is complete and every later change finds what it replaced.
+// Those rows never change again, hence they are copied beforehand, in steps that
+// disturb nobody. Only the exchange of the partitions is one transaction, which holds
+// everybody up for an instant: what fails before leaves two tables that nothing uses.
+func (d *Database) withCut(ctx context.Context, choose func(context.Context, *pgx.Conn) (*int64, error)) error {
+	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
+	if err != nil {
+		return err
+	}
+	// The lock ends with the session, if not before.
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var first bool
+	if err := conn.QueryRow(ctx, lockRetentionQuery).Scan(&first); err != nil || !first {
+		return err
+	}
+	defer func() { _, _ = conn.Exec(ctx, unlockRetentionQuery) }()
+	cut, err := choose(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("finding what need not be kept: %w", err)
+	}
+	if cut == nil {
+		return nil
+	}
+	begin := time.Now()
+	if err := cutAt(ctx, conn, *cut); err != nil {
+		return fmt.Errorf("cutting the log at revision %d: %w", *cut, err)
+	}
+	klog.FromContext(ctx).Info("Cut the log", "revision", *cut, "took", time.Since(begin))
+	return nil
+}
+
+func cutAt(ctx context.Context, conn *pgx.Conn, cut int64) error {
+	var upper *int64 // of the partition that the cut goes through
+	if err := conn.QueryRow(ctx, prepareCutQuery, cut).Scan(&upper); err != nil {
+		return fmt.Errorf("making tables: %w", err)
+	}
+	if err := paced(ctx, func(last int64) (*int64, error) {
+		return scanNext(conn.QueryRow(ctx, copyBaseQuery, cut, last, copyObjects))
+	}); err != nil {
+		return fmt.Errorf("copying objects: %w", err)
+	}
+	if upper != nil {
+		if err := paced(ctx, func(last int64) (*int64, error) {
+			return scanNext(conn.QueryRow(ctx, copyRestQuery, max(last, cut-1), *upper, copyRevisions))
+		}); err != nil {
+			return fmt.Errorf("copying revisions: %w", err)
+		}
+	}
+	deadline := time.Now().Add(cutTimeout)
+	for {
+		_, err := conn.Exec(ctx, makeCutQuery, cut)
+		if !hasCode(err, codeLockNotAvailable, codeDeadlock) || time.Now().After(deadline) {
+			return err
+		}
+		if !sleep(ctx, cutDelay) {
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+func scanNext(row pgx.Row) (next *int64, err error) {
+	err = row.Scan(&next)
+	return next, err
+}
+
+// paced takes steps from 0 on, each from where the last one ended, until one returns
+// null. It rests as long as it works.
+func paced(ctx context.Context, step func(last int64) (*int64, error)) error {
+	last := int64(0)
+	for {
+		begin := time.Now()
+		next, err := step(last)
+		if err != nil || next == nil {
+			return err
+		}
+		last = *next
+		if !sleep(ctx, time.Since(begin)) {
+			return ctx.Err()
+		}
+	}
+}
