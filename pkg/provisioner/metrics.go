@@ -3,6 +3,8 @@ package provisioner
 import (
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/component-base/metrics"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
@@ -76,6 +78,28 @@ func (c *Controller) Registerables() []metrics.Registerable {
 // Collector tells of the stores in this replica's share, from the cache at the
 // moment it is asked: the replicas' answers add up to the list of all stores.
 func (c *Controller) Collector() metrics.StableCollector { return &inventory{controller: c} }
+
+// reasonOther stands in metrics for every reason that is not one of ours or of the
+// few that Kubernetes gives to what stores are made of.
+const reasonOther = "Other"
+
+// failureReasons are the reasons that metrics tell apart. What clusters' events and
+// containers report is without bounds, and each reason would be a series.
+var failureReasons = sets.New(append([]string{
+	"CredentialsLost", "ChartUnavailable", "ContainerFailed", "EngineNotFound", "Error", "Forbidden", "InvalidEngine", "InvalidValues",
+	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "ReleaseFailed", "RevisionLost", "RollbackFailed",
+	"UpgradeFailed", "VersionNotOffered", reasonDrifted,
+	// Of workloads and pods.
+	"FailedCreate", "FailedMount", "FailedScheduling", corev1.PodReasonUnschedulable,
+}, brokenContainer...)...)
+
+// failure counts a step that fails for another reason than before.
+func (i *instruments) failure(engine, step, reason string) {
+	if !failureReasons.Has(reason) {
+		reason = reasonOther
+	}
+	i.failures.WithLabelValues(engine, step, reason).Inc()
+}
 
 // helmAction counts an action that began at start.
 func (i *instruments) helmAction(action string, took time.Duration, err error) {

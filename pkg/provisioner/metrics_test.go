@@ -2,6 +2,9 @@ package provisioner
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -130,4 +133,46 @@ stores_provision_inflight 0
 			t.Errorf("%s sums to %v, want 30", name, sum)
 		}
 	}
+}
+
+// Every reason that this package gives is told apart in metrics, and no other: what
+// clusters report would make series without end.
+func TestFailureReasonsAreBounded(t *testing.T) {
+	t.Parallel()
+	own := regexp.MustCompile(`(?:failed|stalled)\((?:[^"()]*(?:\(\))?, )?"([A-Za-z]+)"`)
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range own.FindAllStringSubmatch(string(source), -1) {
+			found++
+			if !failureReasons.Has(match[1]) {
+				t.Errorf("%s: reason %s is not among those that metrics tell apart", file, match[1])
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("found only %d reasons", found)
+	}
+
+	w := newWorld(t, testStore())
+	registry := w.registry()
+	w.instruments.failure("medusa", "WorkloadReady", "CrashLoopBackOff")
+	w.instruments.failure("medusa", "WorkloadReady", "FailedBecauseOf0x7f")
+	w.instruments.failure("medusa", "WorkloadReady", "FailedBecauseOf0x80")
+	wantMetrics(t, registry, `
+# HELP stores_provision_failures_total [ALPHA] How often a step was found to be failing for another reason than before.
+# TYPE stores_provision_failures_total counter
+stores_provision_failures_total{engine="medusa",reason="CrashLoopBackOff",step="WorkloadReady"} 1
+stores_provision_failures_total{engine="medusa",reason="Other",step="WorkloadReady"} 2
+`, "stores_provision_failures_total")
 }

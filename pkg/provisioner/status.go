@@ -107,7 +107,7 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 	}
 	a.setCondition(condition, status, r.reason, r.message)
 	if news && (r.outcome == outcomeFailed || r.tookBack) {
-		c.instruments.failures.WithLabelValues(a.store.Spec.Engine, condition, r.reason).Inc()
+		c.instruments.failure(a.store.Spec.Engine, condition, r.reason)
 	}
 	// Waiting is told by the status alone; an event is for what has happened.
 	if news && r.outcome != outcomeWaiting {
