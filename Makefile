@@ -54,15 +54,16 @@ integration: packages build ## Test the API server behind a real kube-apiserver,
 e2e: ## Test real stores on the local cluster, and that it leaves nothing behind
 	hack/e2e.sh
 
-# For example BENCH='-quick', or BENCH='-workloads create,get -rounds 5'.
+# For example BENCH='-quick', or BENCH='-workloads create,get -rounds 5'. Without it,
+# the results in the documentation are written anew.
 BENCH ?=
 .PHONY: bench-storage
 bench-storage: packages $(BIN)/etcd $(BIN)/kine ## Compare the storage with etcd and kine: 20 minutes, or two with BENCH=-quick
-	go run ./test/bench/storage -programs $(BIN) $(BENCH)
+	go run ./test/bench/storage -programs $(BIN) $(or $(BENCH),-output docs/benchmarks/storage.md)
 
 .PHONY: bench-storage-growth
 bench-storage-growth: packages ## See what operations cost on up to a million objects and ten million revisions: needs 15 GB of disk
-	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(BENCH)
+	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(or $(BENCH),-output docs/benchmarks/storage-growth.md)
 
 $(BIN)/etcd:
 	go build -ldflags='-s -w' -o $@ ./hack/localcluster/cmd/etcd

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -74,6 +75,18 @@ func (a axis) at(value float64) float64 {
 	return a.pixel0 + (math.Log10(value)-a.from)/(a.to-a.from)*(a.pixel1-a.pixel0)
 }
 
+// spread returns where to write the names of curves: at their ends, but not over one
+// another.
+func spread(y axis, names []string, end func(name string) float64) map[string]float64 {
+	places := map[string]float64{}
+	previous := math.Inf(1)
+	for _, name := range slices.SortedFunc(slices.Values(names), func(a, b string) int { return cmp.Compare(end(a), end(b)) }) {
+		previous = min(y.at(end(name)), previous-labelGap)
+		places[name] = previous
+	}
+	return places
+}
+
 // drawCosts draws a curve of CPU over revisions for every operation, as SVG. Both axes
 // are logarithmic: what does not care about the size is level.
 func drawCosts(w io.Writer, costs []costAt) error {
@@ -98,15 +111,15 @@ func drawCosts(w io.Writer, costs []costAt) error {
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">revisions in the log</text>`+"\n", (plotLeft+plotRight)/2, plotBottom+3*labelGap)
 	fmt.Fprintf(&b, `<text x="%d" y="%d">µs of CPU of one operation</text>`+"\n", plotLeft, plotTop-labelGap)
+	labels := spread(y, operations, func(operation string) float64 { return find(costs, operation, at[len(at)-1]).cpu })
 	for i, operation := range operations {
 		var line []string
 		for _, size := range at {
 			line = append(line, fmt.Sprintf("%.1f,%.1f", x.at(float64(size.revisions)), y.at(find(costs, operation, size).cpu)))
 		}
 		colour := colours[i%len(colours)]
-		last := find(costs, operation, at[len(at)-1])
 		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(line, " "), colour)
-		fmt.Fprintf(&b, `<text x="%d" y="%.1f" fill="%s" dominant-baseline="middle">%s</text>`+"\n", plotRight+labelGap/2, y.at(last.cpu), colour, operation)
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" fill="%s" dominant-baseline="middle">%s</text>`+"\n", plotRight+labelGap/2, labels[operation], colour, operation)
 	}
 	b.WriteString("</svg>\n")
 	_, err := io.WriteString(w, b.String())

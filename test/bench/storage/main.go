@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -36,6 +38,7 @@ type options struct {
 	contenders []string
 	workloads  []workload
 	ceilings   bool
+	output     string // the file for the results, besides what is printed
 	growth     string // the file to draw the growth of costs to, instead of comparing
 	objects    int64
 }
@@ -54,6 +57,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		clients  = flags.String("clients", "1,16,64,256", "numbers of clients, ascending, separated by commas")
 		who      = flags.String("contenders", "ours,etcd,kine", "whom to measure, separated by commas")
 		what     = flags.String("workloads", strings.Join(names, ","), "what to measure, separated by commas")
+		file     = flags.String("output", "", "file to write the results to in Markdown, with where they come from")
 		growth   = flags.String("growth", "", "draw to this file how costs grow with the data, instead of comparing")
 		objects  = flags.Int64("objects", 1000000, "the most objects for -growth, at least 100; there are ten times the revisions")
 		quick    = flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
@@ -65,7 +69,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		*rounds, *duration, *clients = 1, 700*time.Millisecond, "1,64,256"
 		*what = strings.ReplaceAll(*what, ",upstream", "")
 	}
-	o := &options{programs: *programs, rounds: *rounds, duration: *duration, growth: *growth, objects: *objects}
+	o := &options{programs: *programs, rounds: *rounds, duration: *duration, output: *file, growth: *growth, objects: *objects}
 	for _, field := range strings.Split(*clients, ",") {
 		var n int
 		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
@@ -117,10 +121,27 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var table bytes.Buffer
+	measure := o.compare
 	if o.growth != "" {
-		return o.grow(ctx, m, out, progress)
+		measure = o.grow
 	}
-	return o.compare(ctx, m, out, progress)
+	err = measure(ctx, m, &table, progress)
+	if _, printErr := out.Write(table.Bytes()); printErr != nil || err != nil || o.output == "" {
+		return cmp.Or(err, printErr)
+	}
+	origin, err := m.origin(ctx, "bench-storage "+strings.Join(args, " "))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.output, []byte("# "+o.title()+"\n\n"+origin+"\n"+table.String()), 0o644)
+}
+
+func (o *options) title() string {
+	if o.growth != "" {
+		return "Costs of the storage as data grows"
+	}
+	return "The storage beside etcd and kine"
 }
 
 // grow prints how costs grow with the data, and draws it.

@@ -12,8 +12,9 @@ import (
 // The benchmark works: what it measures is not judged here.
 func TestQuickForm(t *testing.T) {
 	var out, progress strings.Builder
+	file := filepath.Join(t.TempDir(), "results.md")
 	err := run(t.Context(), []string{
-		"-programs=../../../_output/bin", "-contenders=ours,etcd", "-rounds=1", "-duration=200ms", "-clients=1,4",
+		"-output=" + file, "-programs=../../../_output/bin", "-contenders=ours,etcd", "-rounds=1", "-duration=200ms", "-clients=1,4",
 		"-workloads=create,watch,consistent-list",
 	}, &out, &progress)
 	if err != nil || strings.Contains(progress.String(), "failed") {
@@ -33,6 +34,13 @@ func TestQuickForm(t *testing.T) {
 	}
 	if lost := `| ` + lossRow + ` | 0 | 0 |`; !strings.Contains(table, lost) {
 		t.Errorf("no line %q", lost)
+	}
+	written, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(written), table) || !regexp.MustCompile(`commit [0-9a-f]{7}.*PostgreSQL [0-9]+.*etcd v3`).Match(written) {
+		t.Errorf("the file does not say where its figures come from:\n%s", written)
 	}
 	if t.Failed() {
 		t.Log(table)

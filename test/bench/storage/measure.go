@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,16 +49,16 @@ func (in *instance) run(ctx context.Context, l load, op func(ctx context.Context
 	warm := begin.Add(l.duration / 5)
 	end := warm.Add(l.duration)
 	byClient := make([][]time.Duration, l.clients)
-	clients, ctx := errgroup.WithContext(ctx)
+	clients, running := errgroup.WithContext(ctx)
 	for client := range l.clients {
 		pace := newPace(l, client, begin)
 		clients.Go(func() error {
 			for {
-				if !pace.wait(ctx, end) {
-					return ctx.Err()
+				if !pace.wait(running, end) {
+					return running.Err()
 				}
 				started := time.Now()
-				if err := op(ctx, client); err != nil {
+				if err := op(running, client); err != nil {
 					return err
 				}
 				if started.After(warm) {
@@ -68,12 +67,12 @@ func (in *instance) run(ctx context.Context, l load, op func(ctx context.Context
 			}
 		})
 	}
-	sleepUntil(ctx, warm)
+	sleepUntil(running, warm)
 	before, err := in.usage(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sleepUntil(ctx, end)
+	sleepUntil(running, end)
 	after, usageErr := in.usage(ctx)
 	if err := clients.Wait(); err != nil {
 		return nil, err
@@ -84,9 +83,27 @@ func (in *instance) run(ctx context.Context, l load, op func(ctx context.Context
 	o := after.since(before)
 	o.latencies = slices.Concat(byClient...)
 	if o.operations() == 0 {
-		return nil, errors.New("no operation was finished in time: measure longer")
+		return in.once(ctx, op)
 	}
 	slices.Sort(o.latencies)
+	return o, nil
+}
+
+// once measures a single operation: one that is slower than the time there was.
+func (in *instance) once(ctx context.Context, op func(ctx context.Context, client int) error) (*outcome, error) {
+	before, err := in.usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := op(ctx, 0); err != nil {
+		return nil, err
+	}
+	after, err := in.usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := after.since(before)
+	o.latencies = []time.Duration{o.took}
 	return o, nil
 }
 
