@@ -24,7 +24,7 @@ type Database struct {
 	writes *committer
 
 	channel string // carries the notifications of this schema
-	origin  string // names this process in them
+	peers   *peers
 
 	background context.Context // ends with Close
 	stop       context.CancelFunc
@@ -51,7 +51,7 @@ func Open(ctx context.Context, config Config) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
-	d := &Database{config: config, pool: pool, origin: strconv.FormatUint(rand.Uint64(), 36)}
+	d := &Database{config: config, pool: pool, peers: newPeers(strconv.FormatUint(rand.Uint64(), 36))}
 	if err := d.start(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("opening database: %w", err)
@@ -76,6 +76,7 @@ func (d *Database) start(ctx context.Context) error {
 	d.background, d.stop = background, stop
 	d.running.Go(func() { d.follow(background) })
 	d.running.Go(func() { d.listen(background) })
+	d.running.Go(func() { d.announce(background) })
 	d.running.Go(func() { d.expire(background) })
 	d.running.Go(func() { d.maintain(background) })
 	d.running.Go(func() { d.retain(background) })

@@ -11,10 +11,10 @@
 //   - migrations, queries: the schema and every SQL statement
 //   - config, database, migrate, errors: sessions, start-up, translation of errors
 //   - log, read, history: reading the tables
-//   - hub, follow: the recent changes in memory, in order, kept up to date
+//   - hub, peers, follow: the recent changes in memory, in order, kept up to date
 //   - committer, write, doubt, claims: group commit of conditional writes
 //   - compact, retention, expiry: periodic work
-//   - storage, get, create, state, update, delete, list, watch, stats: storage.Interface
+//   - storage, object, get, create, state, update, delete, list, watch, stats: storage.Interface
 //   - past: the history of objects, decoded
 //   - corrupt, progress: what the API server wants to know of a storage
 //

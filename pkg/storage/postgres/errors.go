@@ -110,17 +110,17 @@ func isConnectionLoss(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-func hasCode(err error, codes ...string) bool {
+// isConflict reports whether a batch failed because the condition of a write did not
+// hold: a key exists already, or statements counted fewer matches than writes.
+func isConflict(err error) bool {
 	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
-		return false
-	}
-	for _, code := range codes {
-		if pgErr.Code == code {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &pgErr) &&
+		(pgErr.Code == codeDivisionByZero || pgErr.Code == codeUniqueViolation && pgErr.TableName == "head")
+}
+
+func hasCode(err error, code string) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == code
 }
 
 const (

@@ -93,13 +93,14 @@ func (d *Database) listenOnce(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{d.channel}.Sanitize()); err != nil {
 		return err
 	}
+	d.peers.say(joinNotice)
 	d.hub.poke() // changes made while nobody listened
 	for {
 		notification, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return err
 		}
-		if notification.Payload != d.origin {
+		if d.peers.hear(notification.Payload) {
 			d.hub.poke()
 		}
 	}

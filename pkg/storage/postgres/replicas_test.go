@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
@@ -151,5 +152,22 @@ func followSession(t *testing.T, w watch.Interface, list *example.PodList, pods,
 		if counters[pod.Name] = counter(pod); counter(pod) == rounds {
 			finished++
 		}
+	}
+}
+
+func TestReplicasKnowOfEachOther(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	a := newFixtureAt(t, dsn)
+	createPod(t, a.Storage, "alone")
+	if a.db.peers.present() {
+		t.Error("a lone replica notifies others")
+	}
+	b := newFixtureAt(t, dsn)
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, eventTimeout, true, func(context.Context) (bool, error) {
+		return a.db.peers.present() && b.db.peers.present(), nil
+	})
+	if err != nil {
+		t.Errorf("a knows of another: %v, b: %v", a.db.peers.present(), b.db.peers.present())
 	}
 }

@@ -91,64 +91,87 @@ func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error)
 		return d.sendEach(ctx, conn, b)
 	}
 	changes, err := d.sendAll(ctx, conn, b)
-	if hasCode(err, codeDivisionByZero, codeUniqueViolation) {
-		changes, err = d.sendEach(ctx, conn, b)
+	switch {
+	case !isConflict(err):
+		return changes, err
+	case len(b.writes) == 1:
+		return nil, nil // its condition does not hold
+	default:
+		return d.sendEach(ctx, conn, b)
 	}
-	return changes, err
 }
 
-// sendAll commits the whole batch in one network round trip: all statements up to the
-// pipeline's single sync are one transaction, so the lock of the counter is never held
-// while the server waits for us.
+// sendAll commits the whole batch in one network round trip, a statement per kind of
+// write: all up to the pipeline's single sync are one transaction, so the lock of the
+// counter is never held while the server waits for us.
 func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
-	ops := b.columns()
-	n := len(b.writes)
-	var (
-		batch   pgx.Batch
-		last    int64
-		removed map[int64][]byte
-	)
-	batch.Queue(advanceQuery, n).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
-	if c := ops[created]; len(c.ord) > 0 {
-		batch.Queue(createQuery, b.id, n, c.ord, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb)
-	}
-	if u := ops[updated]; len(u.ord) > 0 {
-		batch.Queue(updateQuery, b.id, n, u.ord, u.key, u.value, u.ttl, u.actor, u.auditID, u.verb, u.expect)
-	}
-	if x := ops[deleted]; len(x.ord) > 0 {
-		batch.Queue(deleteQuery, b.id, n, x.ord, x.key, x.actor, x.auditID, x.verb, x.expect).Query(func(rows pgx.Rows) (err error) {
-			removed, err = scanRemoved(rows)
+	var batch pgx.Batch
+	changes := make([]*change, 0, len(b.writes))
+	for kind, ops := range b.columns() {
+		if len(ops.writes) == 0 {
+			continue
+		}
+		batch.Queue(statements[kind], ops.arguments(b.id)...).Query(func(rows pgx.Rows) error {
+			applied, err := ops.applied(rows)
+			changes = append(changes, applied...)
 			return err
 		})
 	}
-	batch.Queue(notifyQuery, d.channel, d.origin)
+	d.queueNotify(&batch)
 	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, err
-	}
-	changes := make([]*change, n)
-	for i, w := range b.writes {
-		ord := int64(i + 1)
-		changes[i] = w.change(last-int64(n)+ord, removed[ord])
 	}
 	return changes, nil
 }
 
-func scanRemoved(rows pgx.Rows) (map[int64][]byte, error) {
-	removed := map[int64][]byte{}
+// statements apply the writes of a batch that are of one kind.
+var statements = [...]string{created: createQuery, updated: updateQuery, deleted: deleteQuery}
+
+// arguments are what the statement of a kind takes.
+func (c *columns) arguments(batch int64) []any {
+	switch c.kind[0] {
+	case created:
+		return []any{batch, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb}
+	case updated:
+		return []any{batch, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb, c.expect}
+	default:
+		return []any{batch, c.key, c.actor, c.auditID, c.verb, c.expect}
+	}
+}
+
+// applied makes changes of the answer of a statement, which says the revision before
+// the first. Deletes come one by one, with the values they removed.
+func (c *columns) applied(rows pgx.Rows) ([]*change, error) {
+	removed := make([][]byte, len(c.writes))
 	var (
-		ord   int64
-		value []byte
+		base, ord int64
+		value     []byte
 	)
-	_, err := pgx.ForEachRow(rows, []any{nil, &ord, &value}, func() error {
-		removed[ord] = value
+	scans := []any{&base, &ord, &value}
+	if c.kind[0] != deleted {
+		scans = scans[:1]
+	}
+	if _, err := pgx.ForEachRow(rows, scans, func() error {
+		if c.kind[0] == deleted {
+			removed[ord-1] = value
+		}
 		return nil
-	})
-	return removed, err
+	}); err != nil {
+		return nil, err
+	}
+	changes := make([]*change, len(c.writes))
+	for i, w := range c.writes {
+		changes[i] = w.change(base+int64(i)+1, removed[i])
+	}
+	return changes, nil
 }
 
 // sendEach has the server decide write by write.
 func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
-	all := b.all()
+	var all columns
+	for _, w := range b.writes {
+		all.add(w)
+	}
 	var (
 		batch   pgx.Batch
 		changes []*change
@@ -172,7 +195,7 @@ func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAtt
 			})
 			return err
 		})
-	batch.Queue(notifyQuery, d.channel, d.origin)
+	d.queueNotify(&batch)
 	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, err
 	}
@@ -192,7 +215,7 @@ func (w *write) change(rev int64, removed []byte) *change {
 
 // columns holds writes the way statements take them: an array per column.
 type columns struct {
-	ord     []int64
+	writes  []*write
 	kind    []kind
 	key     []string
 	expect  []int64
@@ -204,8 +227,8 @@ type columns struct {
 	claims  []*claimsParameter
 }
 
-func (c *columns) add(ord int, w *write) {
-	c.ord = append(c.ord, int64(ord))
+func (c *columns) add(w *write) {
+	c.writes = append(c.writes, w)
 	c.kind = append(c.kind, w.kind)
 	c.key = append(c.key, w.key)
 	c.expect = append(c.expect, w.expect)
@@ -217,10 +240,10 @@ func (c *columns) add(ord int, w *write) {
 	c.claims = append(c.claims, parameterOf(w.claims))
 }
 
-// columns sorts the writes by kind, each with its position in the batch from 1.
+// columns sorts the writes by kind.
 func (b *batchAttempt) columns() (byKind [3]columns) {
-	for i, w := range b.writes {
-		byKind[w.kind].add(i+1, w)
+	for _, w := range b.writes {
+		byKind[w.kind].add(w)
 	}
 	return byKind
 }
@@ -228,11 +251,4 @@ func (b *batchAttempt) columns() (byKind [3]columns) {
 // claims reports whether a write of the batch changes any.
 func (b *batchAttempt) claims() bool {
 	return slices.ContainsFunc(b.writes, func(w *write) bool { return w.claims != nil })
-}
-
-func (b *batchAttempt) all() (all columns) {
-	for i, w := range b.writes {
-		all.add(i+1, w)
-	}
-	return all
 }

@@ -1,18 +1,20 @@
--- The updates of a batch whose $2 revisions are already taken. If any key is not at
--- the revision expected, the division by zero fails the whole batch.
-with base as (
-    select rev - $2::bigint as rev from meta
+-- The updates of a batch, else as create.sql. If any key is not at the revision
+-- expected, the division by zero fails the whole batch.
+with next as (
+    update meta set rev = rev + cardinality($2::text[])
+    returning rev - cardinality($2::text[]) as base
 ), op as (
-    select * from unnest($3::bigint[], $4::text[], $5::bytea[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[])
-        as op (ord, key, value, ttl, actor, audit_id, verb, expect)
+    select * from unnest($2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+        with ordinality as op (key, value, ttl, actor, audit_id, verb, expect, ord)
 ), updated as (
-    update head set mod = base.rev + op.ord, expires_at = expiry(op.ttl, head.expires_at)
-    from op, base
+    update head set mod = next.base + op.ord, expires_at = expiry(op.ttl, head.expires_at)
+    from next, op
     where head.key = op.key and head.mod = op.expect
-    returning op.ord, op.key, op.expect, head.crt, op.actor, op.audit_id, op.verb, op.value
+    returning head.mod, op.key, op.expect, head.crt, op.actor, op.audit_id, op.verb, op.value
 ), logged as (
     insert into log (rev, key, prev, crt, kind, batch, actor, audit_id, verb, value)
-    select base.rev + u.ord, u.key, u.expect, u.crt, 1, $1, u.actor, nullif(u.audit_id, ''), nullif(u.verb, ''), u.value
-    from updated u, base
+    select mod, key, expect, crt, 1, $1, actor, nullif(audit_id, ''), nullif(verb, ''), value
+    from updated
 )
-select 1 / (case when count(*) = cardinality($3) then 1 else 0 end) from updated;
+select base / (case when (select count(*) from updated) = cardinality($2::text[]) then 1 else 0 end)
+from next;

@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// announceInterval is how often a replica tells the others that it is there.
+	announceInterval = 5 * time.Second
+	// peerTimeout is how long after the last sign of another replica one counts on it.
+	peerTimeout = 4 * announceInterval
+)
+
+// What notifications say before the name of their sender. Those of changes say nothing.
+const (
+	joinNotice = "join " // answered by the others
+	hereNotice = "here "
+)
+
+// peers knows whether other replicas want to be notified of changes. A notification
+// that nobody needs wakes our own listener and costs as much as a small commit.
+//
+// A replica joins when it begins to listen. Who hears of it answers after having begun
+// to notify, and the answer has the new one read the log: between them they miss at most
+// a batch under way at that moment, which the next one or the poll makes up for.
+type peers struct {
+	origin string // our own name
+	heard  atomic.Int64
+	call   chan string // notices to be sent
+}
+
+func newPeers(origin string) *peers {
+	return &peers{origin: origin, call: make(chan string, 1)}
+}
+
+// present reports whether there are other replicas.
+func (p *peers) present() bool {
+	heard := p.heard.Load()
+	return heard != 0 && time.Since(time.UnixMilli(heard)) < peerTimeout
+}
+
+// hear takes in a notification and reports whether another replica sent it.
+func (p *peers) hear(payload string) bool {
+	origin, joins := strings.CutPrefix(payload, joinNotice)
+	origin = strings.TrimPrefix(origin, hereNotice)
+	if origin == p.origin {
+		return false
+	}
+	p.heard.Store(time.Now().UnixMilli())
+	if joins {
+		p.say(hereNotice)
+	}
+	return true
+}
+
+// say has a notice sent soon. One that is still to be sent will do.
+func (p *peers) say(notice string) {
+	select {
+	case p.call <- notice:
+	default:
+	}
+}
+
+// announce sends notices as they come up, and at an interval.
+func (d *Database) announce(ctx context.Context) {
+	for {
+		notice := hereNotice
+		select {
+		case <-ctx.Done():
+			return
+		case notice = <-d.peers.call:
+		case <-time.After(announceInterval):
+		}
+		// What gets lost is sent again, and the poll does without.
+		_, _ = d.pool.Exec(ctx, notifyQuery, d.channel, notice+d.peers.origin)
+	}
+}
+
+// queueNotify has a batch tell the other replicas, if there are any.
+func (d *Database) queueNotify(batch *pgx.Batch) {
+	if d.peers.present() {
+		batch.Queue(notifyQuery, d.channel, d.peers.origin)
+	}
+}
