@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -118,9 +119,9 @@ func isConflict(err error) bool {
 		(pgErr.Code == codeDivisionByZero || pgErr.Code == codeUniqueViolation && pgErr.TableName == "head")
 }
 
-func hasCode(err error, code string) bool {
+func hasCode(err error, codes ...string) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == code
+	return errors.As(err, &pgErr) && slices.Contains(codes, pgErr.Code)
 }
 
 const (
