@@ -22,6 +22,8 @@ const (
 	watchBuffer = 100
 	// catchUpLimit is how many changes a watch reads from the log at a time.
 	catchUpLimit = 500
+	// concurrentEvents is how many events one watch prepares at a time.
+	concurrentEvents = 10
 )
 
 // errBrokenOff ends watches that can no longer promise to deliver every change.
@@ -141,10 +143,8 @@ func (w *watcher) deliver() error {
 			}
 			continue
 		}
-		for _, c := range hub.changes {
-			if err := w.sendChange(c); err != nil {
-				return err
-			}
+		if err := w.sendChanges(hub.changes); err != nil {
+			return err
 		}
 		if len(hub.changes) > 0 {
 			continue
@@ -173,10 +173,8 @@ func (w *watcher) readLog(upTo int64) error {
 	if w.cursor < at.compact {
 		return apierrors.NewResourceExpired(watchExpired)
 	}
-	for _, c := range changes {
-		if err := w.sendChange(c); err != nil {
-			return err
-		}
+	if err := w.sendChanges(changes); err != nil {
+		return err
 	}
 	if len(changes) < catchUpLimit {
 		w.cursor = upTo

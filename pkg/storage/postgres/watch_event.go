@@ -3,30 +3,59 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/storage"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 )
 
-// sendChange delivers what a change means to the client, which may be nothing.
-func (w *watcher) sendChange(c *change) error {
-	if w.concerns(c.key) {
-		event, err := w.event(c)
-		if err != nil {
-			return err
-		}
-		if event != nil {
-			if err := w.send(*event); err != nil {
-				return err
+// sendChanges delivers in order what changes mean to the client, which may be nothing.
+// Decoding takes most of the time: with the feature ConcurrentWatchObjectDecode several
+// events are prepared at a time.
+func (w *watcher) sendChanges(changes []*change) error {
+	atATime := 1
+	if utilfeature.DefaultFeatureGate.Enabled(features.ConcurrentWatchObjectDecode) {
+		atATime = concurrentEvents
+	}
+	for some := range slices.Chunk(changes, atATime) {
+		events, errs := w.prepare(some)
+		for i, c := range some {
+			if errs[i] != nil {
+				return errs[i]
 			}
+			if events[i] != nil {
+				if err := w.send(*events[i]); err != nil {
+					return err
+				}
+			}
+			w.cursor = c.rev
 		}
 	}
-	w.cursor = c.rev
 	return nil
+}
+
+// prepare returns the event of each change, nil if it is nothing to the client.
+func (w *watcher) prepare(changes []*change) ([]*watch.Event, []error) {
+	events, errs := make([]*watch.Event, len(changes)), make([]error, len(changes))
+	var all sync.WaitGroup
+	for i, c := range changes {
+		switch {
+		case !w.concerns(c.key):
+		case len(changes) == 1:
+			events[i], errs[i] = w.event(c)
+		default:
+			all.Go(func() { events[i], errs[i] = w.event(c) })
+		}
+	}
+	all.Wait()
+	return events, errs
 }
 
 // event translates a change. Through a selector an update may look like a creation or

@@ -1,15 +1,25 @@
 package postgres
 
 import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/apis/example"
+	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/storage"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	featuregatetesting "k8s.io/component-base/featuregate/testing"
+
+	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 )
 
 // TestProgressComesAtOnce asks for progress: the answer must not wait for the interval.
@@ -108,4 +118,61 @@ func TestCloseEndsWatches(t *testing.T) {
 	case <-time.After(eventTimeout):
 		t.Error("the watch goes on")
 	}
+}
+
+// TestConcurrentDecoding has a watch catch up, whose codec waits for another decoding to
+// be under way or, without the feature, fails if there is one.
+func TestConcurrentDecoding(t *testing.T) {
+	for _, concurrent := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ConcurrentWatchObjectDecode=%t", concurrent), func(t *testing.T) {
+			featuregatetesting.SetFeatureGateDuringTest(t, utilfeature.DefaultFeatureGate, features.ConcurrentWatchObjectDecode, concurrent)
+			dsn := postgrestest.New(t)
+			writer := newFixtureAt(t, dsn)
+			start := listPods(t, writer.Storage, storage.ListOptions{}).ResourceVersion
+			var want []string
+			for i := range 2 * concurrentEvents {
+				want = append(want, createPod(t, writer.Storage, fmt.Sprintf("pod-%02d", i)).Name)
+			}
+
+			codec := &meetingCodec{Codec: writer.resource.Codec, met: make(chan struct{})}
+			reader := newFixtureAt(t, dsn, withCodec(codec))
+			codec.wait = concurrent
+			w := watchPods(t, reader.Storage, start)
+			var got []string
+			for range want {
+				got = append(got, nextPod(t, w, watch.Added).Name)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("created %v, saw %v", want, got)
+			}
+			if met := codec.most.Load() > 1; met != concurrent {
+				t.Errorf("%d objects decoded at a time", codec.most.Load())
+			}
+		})
+	}
+}
+
+// meetingCodec notes how many objects it decodes at a time, and may wait for the second.
+type meetingCodec struct {
+	runtime.Codec
+	wait      bool
+	now, most atomic.Int64
+	once      sync.Once
+	met       chan struct{}
+}
+
+func (c *meetingCodec) Decode(
+	data []byte, defaults *schema.GroupVersionKind, into runtime.Object,
+) (runtime.Object, *schema.GroupVersionKind, error) {
+	now := c.now.Add(1)
+	defer c.now.Add(-1)
+	for most := c.most.Load(); now > most && !c.most.CompareAndSwap(most, now); most = c.most.Load() {
+	}
+	if now > 1 {
+		c.once.Do(func() { close(c.met) })
+	}
+	if c.wait {
+		<-c.met
+	}
+	return c.Codec.Decode(data, defaults, into)
 }
