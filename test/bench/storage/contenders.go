@@ -309,3 +309,17 @@ func (in *instance) pods(ctx context.Context) (storage.Interface, error) {
 	}
 	return r.resource(ctx, "pods", r.raw)
 }
+
+// podsTwice returns the storage of pods of a new replica: without and behind the watch
+// cache.
+func (in *instance) podsTwice(ctx context.Context) (raw, cached storage.Interface, err error) {
+	r, err := in.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if raw, err = r.resource(ctx, "pods", r.raw); err != nil {
+		return nil, nil, err
+	}
+	cached, err = r.resource(ctx, "pods", r.cached)
+	return raw, cached, err
+}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -41,6 +42,7 @@ type options struct {
 	output     string // the file for the results, besides what is printed
 	growth     string // the file to draw the growth of costs to, instead of comparing
 	objects    int64
+	profile    string // the file for a profile of this process
 }
 
 func parse(args []string, output io.Writer) (*options, error) {
@@ -60,6 +62,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		file     = flags.String("output", "", "file to write the results to in Markdown, with where they come from")
 		growth   = flags.String("growth", "", "draw to this file how costs grow with the data, instead of comparing")
 		objects  = flags.Int64("objects", 1000000, "the most objects for -growth, at least 100; there are ten times the revisions")
+		profile  = flags.String("cpuprofile", "", "file to write a profile of this process to, for go tool pprof")
 		quick    = flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -69,7 +72,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		*rounds, *duration, *clients = 1, 700*time.Millisecond, "1,64,256"
 		*what = strings.ReplaceAll(*what, ",upstream", "")
 	}
-	o := &options{programs: *programs, rounds: *rounds, duration: *duration, output: *file, growth: *growth, objects: *objects}
+	o := &options{programs: *programs, rounds: *rounds, duration: *duration, output: *file, growth: *growth, objects: *objects, profile: *profile}
 	for _, field := range strings.Split(*clients, ",") {
 		var n int
 		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
@@ -120,6 +123,17 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	m, err := newMachinery(ctx, scope, o.programs)
 	if err != nil {
 		return err
+	}
+	if o.profile != "" {
+		file, err := os.Create(o.profile)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return fmt.Errorf("profiling: %w", err)
+		}
+		defer pprof.StopCPUProfile()
 	}
 	var table bytes.Buffer
 	measure := o.compare

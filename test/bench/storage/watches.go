@@ -237,15 +237,7 @@ func watchLatency(ctx context.Context, t *turn) error {
 // fanOut has a hundred watches see every write.
 func fanOut(ctx context.Context, t *turn) error {
 	const watches, rate = 100, 100
-	r, err := t.open(ctx)
-	if err != nil {
-		return err
-	}
-	raw, err := r.resource(ctx, "pods", r.raw)
-	if err != nil {
-		return err
-	}
-	cached, err := r.resource(ctx, "pods", r.cached)
+	raw, cached, err := t.podsTwice(ctx)
 	if err != nil {
 		return err
 	}

@@ -190,19 +190,11 @@ func conflict(ctx context.Context, t *turn) error {
 // watch cache.
 func get(ctx context.Context, t *turn) error {
 	const objects = 1024
-	r, err := t.open(ctx)
-	if err != nil {
-		return err
-	}
-	raw, err := r.resource(ctx, "pods", r.raw)
+	raw, cached, err := t.podsTwice(ctx)
 	if err != nil {
 		return err
 	}
 	pods, err := fill(ctx, raw, objects)
-	if err != nil {
-		return err
-	}
-	cached, err := r.resource(ctx, "pods", r.cached)
 	if err != nil {
 		return err
 	}
