@@ -33,7 +33,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		return err
 	}
 	rev, err := s.write(ctx, &write{
-		kind: created, key: key, value: sealed, ttl: clampTTL(ttl), claims: change, object: s.newObject(data),
+		kind: created, key: key, value: sealed, ttl: clampTTL(ttl), claims: change, object: s.written(obj, data),
 	}, out)
 	if err == nil && rev == 0 {
 		return storage.NewKeyExistsError(key, 0)

@@ -24,6 +24,15 @@ func (s *Storage) newObject(data []byte) *object {
 	return &object{storage: s, data: data}
 }
 
+// written returns the object of a write: obj, from which data was encoded.
+func (s *Storage) written(obj runtime.Object, data []byte) *object {
+	o := s.newObject(data)
+	if s.resource.RoundTrips {
+		o.once.Do(func() { o.decoded = obj.DeepCopyObject() })
+	}
+	return o
+}
+
 // shared returns the object with value data of a revision, which whoever wrote it or
 // watched it may already have decoded.
 func (s *Storage) shared(rev int64, data []byte) *object {

@@ -31,12 +31,24 @@ func (c *countingCodec) Decode(
 	return c.Codec.Decode(data, defaults, into)
 }
 
+// eachWay runs a test on a storage that decodes what was written, and on one that copies.
+func eachWay(t *testing.T, run func(t *testing.T, roundTrips fixtureOption)) {
+	t.Helper()
+	for name, roundTrips := range map[string]bool{"decoding": false, "copying": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, func(r *Resource) { r.RoundTrips = roundTrips })
+		})
+	}
+}
+
 // TestChangesAreDecodedOnce has a writer and several watches, some with a selector that
 // takes previous values to evaluate, follow one object through its life.
-func TestChangesAreDecodedOnce(t *testing.T) {
-	t.Parallel()
+func TestChangesAreDecodedOnce(t *testing.T) { eachWay(t, testChangesAreDecodedOnce) }
+
+func testChangesAreDecodedOnce(t *testing.T, roundTrips fixtureOption) {
 	codec := newCountingCodec()
-	f := newFixture(t, withCodec(codec))
+	f := newFixture(t, withCodec(codec), roundTrips)
 	start := listPods(t, f.Storage, storage.ListOptions{}).ResourceVersion
 	watches := []watch.Interface{watchPods(t, f.Storage, start), watchPods(t, f.Storage, start)}
 	for range 2 {
@@ -77,15 +89,20 @@ func TestChangesAreDecodedOnce(t *testing.T) {
 			nextPod(t, w, want)
 		}
 	}
-	if got := codec.decodes.Load(); got != 3 {
-		t.Errorf("decoded %d times, want once for each of 3 values", got)
+	want := int64(3) // values
+	if f.resource.RoundTrips {
+		want = 0
+	}
+	if got := codec.decodes.Load(); got != want {
+		t.Errorf("decoded %d times, want %d", got, want)
 	}
 }
 
 // TestObjectsAreNotShared changes what one got and looks at what the others get.
-func TestObjectsAreNotShared(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestObjectsAreNotShared(t *testing.T) { eachWay(t, testObjectsAreNotShared) }
+
+func testObjectsAreNotShared(t *testing.T, roundTrips fixtureOption) {
+	f := newFixture(t, roundTrips)
 	w := watchPods(t, f.Storage, listPods(t, f.Storage, storage.ListOptions{}).ResourceVersion)
 	written := newPod("pod")
 	written.Labels = map[string]string{"color": "red"}

@@ -84,7 +84,7 @@ func (u *update) step(ctx context.Context, st *state) (*state, error) {
 	}
 	w := &write{
 		kind: updated, key: u.key, expect: st.rev, value: sealed, ttl: next.ttl, claims: next.claims,
-		object: u.storage.newObject(next.data),
+		object: u.storage.written(next.obj, next.data),
 	}
 	if st.rev == 0 {
 		w.kind, w.ttl = created, max(next.ttl, 0)
@@ -98,6 +98,7 @@ func (u *update) step(ctx context.Context, st *state) (*state, error) {
 
 // proposal is what an update would write.
 type proposal struct {
+	obj    runtime.Object
 	data   []byte
 	ttl    int64
 	claims *claims.Change
@@ -120,6 +121,7 @@ func (u *update) propose(ctx context.Context, st *state) (next proposal, err err
 	if next.claims, err = u.storage.claimsOf(ctx, before, obj, st.rev == 0); err != nil {
 		return next, err
 	}
+	next.obj = obj
 	next.data, err = u.storage.encode(obj)
 	return next, err
 }

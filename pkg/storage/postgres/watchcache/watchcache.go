@@ -18,6 +18,12 @@ import (
 	"platform.dev/stores/pkg/storage/postgres"
 )
 
+// Option changes how resources are stored.
+type Option func(*postgres.Resource)
+
+// RoundTrips is the promise of postgres.Resource for all resources of a decorator.
+func RoundTrips(resource *postgres.Resource) { resource.RoundTrips = true }
+
 // Decorator returns what a registry needs to keep its objects in db: for each resource a
 // storage with the watch cache of the API server on top. Of the storage configuration
 // the codec, transformer, resource name and events window are used. rules are what the
@@ -25,7 +31,7 @@ import (
 //
 // Destroying a decorated storage leaves db open: its owner calls Close after the last
 // of them.
-func Decorator(db *postgres.Database, rules *claims.Rules) generic.StorageDecorator {
+func Decorator(db *postgres.Database, rules *claims.Rules, options ...Option) generic.StorageDecorator {
 	return func(
 		config *storagebackend.ConfigForResource,
 		resourcePrefix string,
@@ -35,7 +41,7 @@ func Decorator(db *postgres.Database, rules *claims.Rules) generic.StorageDecora
 		triggers storage.IndexerFuncs,
 		indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
-		raw, err := db.NewStorage(postgres.Resource{
+		resource := postgres.Resource{
 			GroupResource: config.GroupResource,
 			Prefix:        resourcePrefix,
 			Codec:         config.Codec,
@@ -43,7 +49,11 @@ func Decorator(db *postgres.Database, rules *claims.Rules) generic.StorageDecora
 			Claims:        rules,
 			NewFunc:       newFunc,
 			NewListFunc:   newListFunc,
-		})
+		}
+		for _, option := range options {
+			option(&resource)
+		}
+		raw, err := db.NewStorage(resource)
 		if err != nil {
 			return nil, nil, err
 		}
