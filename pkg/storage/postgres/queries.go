@@ -4,6 +4,8 @@ import _ "embed"
 
 // The statements, each described in its file.
 var (
+	//go:embed queries/advance.sql
+	advanceQuery string
 	//go:embed queries/apply_batch.sql
 	applyBatchQuery string
 	//go:embed queries/claims.sql

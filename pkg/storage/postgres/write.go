@@ -101,25 +101,34 @@ func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error)
 	}
 }
 
-// sendAll commits the whole batch in one network round trip, a statement per kind of
-// write: all up to the pipeline's single sync are one transaction, so the lock of the
-// counter is never held while the server waits for us.
+// sendAll commits the whole batch in one network round trip: all statements up to the
+// pipeline's single sync are one transaction, so the lock of the counter is never held
+// while the server waits for us. Revisions go to the writes by their kinds.
 func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
-	var batch pgx.Batch
-	changes := make([]*change, 0, len(b.writes))
+	var (
+		batch   pgx.Batch
+		base    int64
+		ordered []*write
+		removed = map[string][]byte{}
+	)
+	batch.Queue(advanceQuery, len(b.writes)).QueryRow(func(row pgx.Row) error { return row.Scan(&base) })
 	for kind, ops := range b.columns() {
 		if len(ops.writes) == 0 {
 			continue
 		}
-		batch.Queue(statements[kind], ops.arguments(b.id)...).Query(func(rows pgx.Rows) error {
-			applied, err := ops.applied(rows)
-			changes = append(changes, applied...)
-			return err
-		})
+		queued := batch.Queue(statements[kind], ops.arguments(b.id, len(b.writes)-len(ordered))...)
+		if kind == int(deleted) {
+			queued.Query(func(rows pgx.Rows) error { return ops.scanRemoved(rows, removed) })
+		}
+		ordered = append(ordered, ops.writes...)
 	}
 	d.queueNotify(&batch)
 	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, err
+	}
+	changes := make([]*change, len(ordered))
+	for i, w := range ordered {
+		changes[i] = w.change(base+int64(i)+1, removed[w.key])
 	}
 	return changes, nil
 }
@@ -127,43 +136,30 @@ func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAtte
 // statements apply the writes of a batch that are of one kind.
 var statements = [...]string{created: createQuery, updated: updateQuery, deleted: deleteQuery}
 
-// arguments are what the statement of a kind takes.
-func (c *columns) arguments(batch int64) []any {
+// arguments are what the statement of a kind takes. Left is how many of the revisions of
+// the batch come after those of the statements before.
+func (c *columns) arguments(batch int64, left int) []any {
 	switch c.kind[0] {
 	case created:
-		return []any{batch, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb}
+		return []any{batch, left, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb}
 	case updated:
-		return []any{batch, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb, c.expect}
+		return []any{batch, left, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb, c.expect}
 	default:
-		return []any{batch, c.key, c.actor, c.auditID, c.verb, c.expect}
+		return []any{batch, left, c.key, c.actor, c.auditID, c.verb, c.expect}
 	}
 }
 
-// applied makes changes of the answer of a statement, which says the revision before
-// the first. Deletes come one by one, with the values they removed.
-func (c *columns) applied(rows pgx.Rows) ([]*change, error) {
-	removed := make([][]byte, len(c.writes))
+// scanRemoved notes the values that deletes removed by their keys.
+func (c *columns) scanRemoved(rows pgx.Rows, removed map[string][]byte) error {
 	var (
-		base, ord int64
-		value     []byte
+		ord   int64
+		value []byte
 	)
-	scans := []any{&base, &ord, &value}
-	if c.kind[0] != deleted {
-		scans = scans[:1]
-	}
-	if _, err := pgx.ForEachRow(rows, scans, func() error {
-		if c.kind[0] == deleted {
-			removed[ord-1] = value
-		}
+	_, err := pgx.ForEachRow(rows, []any{nil, &ord, &value}, func() error {
+		removed[c.key[ord-1]] = value
 		return nil
-	}); err != nil {
-		return nil, err
-	}
-	changes := make([]*change, len(c.writes))
-	for i, w := range c.writes {
-		changes[i] = w.change(base+int64(i)+1, removed[i])
-	}
-	return changes, nil
+	})
+	return err
 }
 
 // sendEach has the server decide write by write.
