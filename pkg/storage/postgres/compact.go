@@ -14,6 +14,8 @@ const partitionInterval = 10 * time.Second
 // logical: rows stay in the log. A revision that is already compacted, or lies in the
 // future, changes nothing.
 func (d *Database) Compact(ctx context.Context, rev int64) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	tag, err := d.pool.Exec(ctx, compactQuery, rev)
 	if err != nil {
 		return fmt.Errorf("compacting to revision %d: %w", rev, err)
@@ -30,8 +32,8 @@ func (d *Database) maintain(ctx context.Context) {
 	old := d.hub.position().rev
 	next := time.Now().Add(d.config.CompactionInterval)
 	every(ctx, min(partitionInterval, d.config.CompactionInterval), "maintenance", func(ctx context.Context) error {
-		if _, err := d.pool.Exec(ctx, partitionsQuery); err != nil {
-			return fmt.Errorf("preparing log partitions: %w", err)
+		if err := d.preparePartitions(ctx); err != nil {
+			return err
 		}
 		if time.Now().Before(next) {
 			return nil
@@ -43,4 +45,14 @@ func (d *Database) maintain(ctx context.Context) {
 		next = time.Now().Add(d.config.CompactionInterval)
 		return nil
 	})
+}
+
+// preparePartitions makes the log ready for the revisions to come.
+func (d *Database) preparePartitions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if _, err := d.pool.Exec(ctx, partitionsQuery); err != nil {
+		return fmt.Errorf("preparing log partitions: %w", err)
+	}
+	return nil
 }

@@ -13,6 +13,8 @@ const (
 	defaultProgressInterval   = 5 * time.Second
 	defaultCompactionInterval = 5 * time.Minute
 	defaultConnectTimeout     = 5 * time.Second
+	// pingTimeout is how long a connection that was idle may take to prove that it works.
+	pingTimeout = 2 * time.Second
 )
 
 // Config says which database to use and how. The zero value of every field but
@@ -90,5 +92,9 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = defaultConnectTimeout
 	}
+	if cfg.PingTimeout == 0 {
+		cfg.PingTimeout = pingTimeout
+	}
+	cfg.ConnConfig.DialFunc = dialer.DialContext
 	return cfg, nil
 }

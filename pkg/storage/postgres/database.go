@@ -112,6 +112,10 @@ func (d *Database) Ping(ctx context.Context) error {
 	return nil
 }
 
+// answerTimeout is how long the server may take to answer what is asked in the
+// background, where nobody else gives up.
+const answerTimeout = 10 * time.Second
+
 // sessionKey finds a session's identity in its connection.
 const sessionKey = "session"
 

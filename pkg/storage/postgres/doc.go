@@ -9,7 +9,7 @@
 // From the bottom up, each layer uses only those before it:
 //
 //   - migrations, queries: the schema and every SQL statement
-//   - config, database, migrate, errors: sessions, start-up, translation of errors
+//   - config, dialer, database, migrate, errors: sessions, start-up, translation of errors
 //   - log, read, history: reading the tables
 //   - hub, peers, follow: the recent changes in memory, in order, kept up to date
 //   - committer, write, doubt, claims: group commit of conditional writes

@@ -32,6 +32,9 @@ func (d *Database) resolve(ctx context.Context, b *batchAttempt, lost error) ([]
 	logger := klog.FromContext(ctx)
 	logger.Info("Lost the connection during a commit, looking up its outcome", "writes", len(b.writes), "err", lost)
 	deadline := time.Now().Add(doubtTimeout)
+	if errors.Is(lost, context.DeadlineExceeded) {
+		d.pool.Reset() // the other connections may lead to where nobody answers as well
+	}
 	for {
 		changes, err := d.lookUp(ctx, b)
 		switch {

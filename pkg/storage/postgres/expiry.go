@@ -34,6 +34,8 @@ func (d *Database) expire(ctx context.Context) {
 
 // expired returns writes that would delete the keys longest expired.
 func (d *Database) expired(ctx context.Context) ([]*write, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	rows, err := d.pool.Query(ctx, expiredQuery, expiryBatch)
 	if err != nil {
 		return nil, err

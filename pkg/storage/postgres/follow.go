@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"k8s.io/klog/v2"
 )
 
@@ -16,6 +18,9 @@ const (
 	tailLimit = 1000
 	// relistenDelay separates attempts to reach the server.
 	relistenDelay = 200 * time.Millisecond
+	// silenceInterval is how long no notification may come before the connection has to
+	// prove that it works.
+	silenceInterval = 10 * time.Second
 )
 
 // follow brings changes of other replicas into the hub: when told that the hub lags,
@@ -23,7 +28,7 @@ const (
 func (d *Database) follow(ctx context.Context) {
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
-	reachable := true
+	reachable, limit := true, tailLimit
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,7 +36,12 @@ func (d *Database) follow(ctx context.Context) {
 		case <-poll.C:
 		case <-d.hub.lagging:
 		}
-		err := d.catchUp(ctx)
+		err := d.catchUp(ctx, limit)
+		if limit = tailLimit; errors.Is(err, context.DeadlineExceeded) {
+			limit = 1 // for the case that it was too much for the time
+			// The others may lead to where nobody answers as well.
+			d.pool.Reset()
+		}
 		if err != nil && reachable && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Reading changes from the database failed, will keep trying")
 		}
@@ -39,11 +49,11 @@ func (d *Database) follow(ctx context.Context) {
 	}
 }
 
-// catchUp reads the log up to its end.
-func (d *Database) catchUp(ctx context.Context) error {
+// catchUp reads the log up to its end, in parts of a limit.
+func (d *Database) catchUp(ctx context.Context, limit int) error {
 	for {
 		last := d.hub.position().rev
-		changes, at, err := d.tail(ctx, last, tailLimit)
+		changes, at, err := d.tail(ctx, last, limit)
 		if err != nil {
 			return fmt.Errorf("reading the log after revision %d: %w", last, err)
 		}
@@ -55,7 +65,7 @@ func (d *Database) catchUp(ctx context.Context) error {
 			return nil
 		}
 		d.hub.publish(changes)
-		if len(changes) < tailLimit {
+		if len(changes) < limit {
 			return nil
 		}
 	}
@@ -96,12 +106,25 @@ func (d *Database) listenOnce(ctx context.Context) error {
 	d.peers.say(joinNotice)
 	d.hub.poke() // changes made while nobody listened
 	for {
-		notification, err := conn.WaitForNotification(ctx)
+		notification, err := waitForNotification(ctx, conn)
 		if err != nil {
 			return err
 		}
-		if d.peers.hear(notification.Payload) {
+		if notification != nil && d.peers.hear(notification.Payload) {
 			d.hub.poke()
 		}
 	}
+}
+
+// waitForNotification returns nil if none came for a while and the connection works.
+func waitForNotification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	waiting, cancel := context.WithTimeout(ctx, silenceInterval)
+	defer cancel()
+	notification, err := conn.WaitForNotification(waiting)
+	if err == nil || ctx.Err() != nil || waiting.Err() == nil {
+		return notification, err
+	}
+	pinging, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return nil, conn.Ping(pinging)
 }

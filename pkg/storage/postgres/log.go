@@ -71,6 +71,8 @@ func (d *Database) changes(ctx context.Context, r keyRange, after, upTo int64, l
 }
 
 func (d *Database) readChanges(ctx context.Context, query string, args ...any) ([]*change, position, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	var (
 		at      position
 		found   []*change
@@ -102,6 +104,8 @@ func (d *Database) previousValue(ctx context.Context, c *change) ([]byte, error)
 	if c.prev == 0 {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.previous == nil {

@@ -11,13 +11,17 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"k8s.io/apiserver/pkg/apis/example"
+
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 )
 
 // lossyProxy stands between a Database and its server. When told to, it swallows the
 // next answer of the server and breaks the connection it was for.
 type lossyProxy struct {
-	server string // socket
+	server string       // socket
+	dead   atomic.Int64 // connections up to this one pass nothing on
+	opened atomic.Int64
 	lose   atomic.Bool
 	lost   atomic.Int64
 }
@@ -54,21 +58,29 @@ func (p *lossyProxy) serve(listener net.Listener) {
 			_ = client.Close()
 			continue
 		}
+		number := p.opened.Add(1)
 		go func() {
 			_, _ = io.Copy(server, client) // ends with either side
 			_ = server.Close()
 		}()
-		go p.answer(client, server)
+		go p.answer(number, client, server)
 	}
 }
 
-func (p *lossyProxy) answer(client, server net.Conn) {
+// abandon makes all connections dead, as if the server was gone without a word. Others
+// can be made.
+func (p *lossyProxy) abandon() { p.dead.Store(p.opened.Load()) }
+
+func (p *lossyProxy) answer(number int64, client, server net.Conn) {
 	defer func() { _ = client.Close() }()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(buffer)
 		if err != nil {
 			return
+		}
+		if number <= p.dead.Load() {
+			continue
 		}
 		if p.lose.CompareAndSwap(true, false) {
 			p.lost.Add(1)
@@ -113,4 +125,39 @@ func TestLostAnswers(t *testing.T) {
 		}
 	}
 	checkDense(t, f.db)
+}
+
+// TestDeadConnections has all connections of a replica lead nowhere, which nobody is
+// told, while it reads what another writes. It must find out and make new ones.
+func TestDeadConnections(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.StartServer(t)
+	direct := postgrestest.NewSchema(t, server.DSN())
+	proxy, dsn := startLossyProxy(t, direct)
+	f, other := newFixtureAt(t, dsn), newFixtureAt(t, direct)
+	w := watchPods(t, f.Storage, createPod(t, f.Storage, "before").ResourceVersion)
+
+	ctx, stop := context.WithCancel(t.Context())
+	var y tally
+	var acknowledged atomic.Int64
+	var writing sync.WaitGroup
+	writing.Go(func() { y.count(ctx, other.Storage, "elsewhere", &acknowledged) })
+	for range 5 { // once at least it is just waiting for an answer
+		waitForMore(t, &acknowledged, 10)
+		proxy.abandon()
+	}
+	waitForMore(t, &acknowledged, 10)
+	stop()
+	writing.Wait()
+
+	seen := 0
+	for seen < y.acknowledged {
+		pod, ok := nextEvent(t, w).Object.(*example.Pod)
+		if !ok || counter(pod) != seen+1 {
+			t.Fatalf("after %d writes, got %v", seen, pod)
+		}
+		seen++
+	}
+	getPod(t, f.Storage, "elsewhere")
+	createPod(t, f.Storage, "after")
 }

@@ -76,9 +76,15 @@ func (d *Database) announce(ctx context.Context) {
 		case notice = <-d.peers.call:
 		case <-time.After(announceInterval):
 		}
-		// What gets lost is sent again, and the poll does without.
-		_, _ = d.pool.Exec(ctx, notifyQuery, d.channel, notice+d.peers.origin)
+		d.notify(ctx, notice)
 	}
+}
+
+// notify sends a notice. What gets lost is sent again, and the poll does without.
+func (d *Database) notify(ctx context.Context, notice string) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	_, _ = d.pool.Exec(ctx, notifyQuery, d.channel, notice+d.peers.origin)
 }
 
 // queueNotify has a batch tell the other replicas, if there are any.

@@ -43,7 +43,7 @@ func (f *fixture) jump(t *testing.T, rev int64) {
 		t.Fatal(err)
 	}
 	f.increaseRevision(t.Context(), t) // and the hub follows
-	if err := f.db.catchUp(t.Context()); err != nil {
+	if err := f.db.catchUp(t.Context(), tailLimit); err != nil {
 		t.Fatal(err)
 	}
 }

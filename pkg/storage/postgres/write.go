@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -64,8 +63,8 @@ func (d *Database) attempt(ctx context.Context, writes []*write) ([]*change, err
 	changes, err := d.send(ctx, &b)
 	if hasCode(err, codeCheckViolation) {
 		// The counter ran past the last partition of the log.
-		if _, err := d.pool.Exec(ctx, partitionsQuery); err != nil {
-			return nil, fmt.Errorf("preparing log partitions: %w", err)
+		if err := d.preparePartitions(ctx); err != nil {
+			return nil, err
 		}
 		changes, err = d.send(ctx, &b)
 	}
