@@ -51,6 +51,19 @@ func failOverStory() *records {
 	return r
 }
 
+// unseenStory is of a write that a failover lost before the auditor saw it. Its author
+// never knew, but another had read a value.
+func unseenStory(value string) *records {
+	r := failOverStory()
+	read := item{"g0/k3", value, 6}
+	r.calls = append(r.calls,
+		&call{request: request{Kind: create, Key: "g0/k3", Value: "x"}, began: 70, ended: 130},
+		&call{request: request{Kind: update, Key: "g0/k3", Value: "y"}, began: 70, ended: 130},
+		&call{request: request{Kind: get, Key: "g0/k3"}, began: 80, ended: 90,
+			result: result{Outcome: done, Before: read, After: read}})
+	return r
+}
+
 // TestCheckerAcceptsWhatIsRight guards against a checker that finds fault with anything.
 func TestCheckerAcceptsWhatIsRight(t *testing.T) {
 	cases := map[string]func() *records{
@@ -78,6 +91,7 @@ func TestCheckerAcceptsWhatIsRight(t *testing.T) {
 			r.calls = slices.Delete(r.calls, 5, 6)
 			return r
 		},
+		"read by one and then lost by a failover": func() *records { return unseenStory("x.1") },
 	}
 	for name, make := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -137,6 +151,7 @@ func TestCheckerFinds(t *testing.T) {
 		"failover that keeps no prefix": {failOverStory, func(r *records) {
 			r.eras[1].initial = []item{{"g0/k1", "b.1", 3}, {"g0/k9", "z.1", 2}}
 		}, "not a prefix"},
+		"read of what nobody wrote": {func() *records { return unseenStory("z.1") }, func(*records) {}, "not linearizable"},
 		"watch that goes on after a failover": {failOverStory, func(r *records) {
 			s := r.sessions[0]
 			s.events, s.end = append(s.events, seen{1004, 1}), 1004

@@ -33,10 +33,12 @@ const (
 	absent
 	exists
 	conflict
+	// last: of no call, but of the mark after all calls whose outcome is known.
+	last
 )
 
 func (o outcome) String() string {
-	return [...]string{"unknown", "failed", "done", "absent", "exists", "conflict"}[o]
+	return [...]string{"unknown", "failed", "done", "absent", "exists", "conflict", "last"}[o]
 }
 
 // request is one call to be made.
@@ -91,8 +93,8 @@ type violations struct {
 	lost  int // acknowledged writes
 }
 
-// maxTexts bounds how many violations are described.
-const maxTexts = 40
+// maxTexts bounds how many violations of a kind are described.
+const maxTexts = 5
 
 func (v *violations) add(what, format string, args ...any) {
 	v.mu.Lock()
@@ -101,7 +103,7 @@ func (v *violations) add(what, format string, args ...any) {
 		v.count = map[string]int{}
 	}
 	v.count[what]++
-	if len(v.texts) < maxTexts {
+	if v.count[what] <= maxTexts {
 		v.texts = append(v.texts, what+": "+fmt.Sprintf(format, args...))
 	}
 }

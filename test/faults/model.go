@@ -9,6 +9,7 @@ type register struct {
 	value  string // empty if there is no object
 	rev    int64  // of the object, or unsure
 	newest int64  // no later write may have a revision below it
+	over   bool   // all calls of known outcome have been made
 }
 
 // unsure is the revision of what a call of unknown outcome wrote.
@@ -24,10 +25,13 @@ func (r register) holds(i item) bool {
 
 // write changes the register, if the revision can be.
 func (r register) write(i item) (bool, register) {
+	newer := i.Rev > max(r.newest, r.rev)
+	r.value, r.rev = i.Value, i.Rev
 	if i.Rev == unsure {
-		return true, register{value: i.Value, rev: unsure, newest: r.newest}
+		return true, r
 	}
-	return i.Rev > max(r.newest, r.rev), register{value: i.Value, rev: i.Rev, newest: i.Rev}
+	r.newest = i.Rev
+	return newer, r
 }
 
 // step makes a call on a register, and reports whether it can have been answered so.
@@ -36,10 +40,13 @@ func step(r register, c *call) (bool, register) {
 	case done:
 		return stepDone(r, c)
 	case unknown:
-		if ok, next := stepDone(r, c); ok {
-			return true, next
+		if r.over {
+			return true, r // it makes no difference any more, as if it was never made
 		}
-		return true, r // as if it was never made
+		return stepDone(r, c)
+	case last:
+		r.over = true
+		return true, r
 	case absent:
 		return r.value == "", r
 	case exists:
@@ -55,6 +62,10 @@ func stepDone(r register, c *call) (bool, register) {
 	if c.Kind == create {
 		ok, next := r.write(c.After)
 		return ok && r.value == "", next
+	}
+	if guess := c.Outcome == unknown && c.Before.Value == ""; guess {
+		ok, next := r.write(c.After)
+		return ok && r.value != "", next
 	}
 	if !r.holds(c.Before) {
 		return false, r
@@ -73,9 +84,9 @@ var model = porcupine.Model{
 
 // linearizable decides whether calls of one key can have happened one after the other.
 func linearizable(calls []*call) porcupine.CheckResult {
-	operations := make([]porcupine.Operation, len(calls))
-	for n, c := range calls {
-		operations[n] = porcupine.Operation{Input: c, Call: c.began, Return: c.ended}
+	operations := []porcupine.Operation{{Input: &call{result: result{Outcome: last}}, Call: never - 1, Return: never - 1}}
+	for _, c := range calls {
+		operations = append(operations, porcupine.Operation{Input: c, Call: c.began, Return: c.ended})
 	}
 	return porcupine.CheckOperationsTimeout(model, operations, checkTimeout)
 }

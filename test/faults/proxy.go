@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // proxy stands between one replica and the server. It is what fails when the network
@@ -19,6 +20,9 @@ type proxy struct {
 	gate   chan struct{} // closed while bytes may pass
 	lose   int           // how many answers to swallow, each with its connection
 }
+
+// abandonedFor is how long the server keeps a dead connection.
+const abandonedFor = 5 * time.Second
 
 // link is one connection through a proxy.
 type link struct {
@@ -146,10 +150,14 @@ func (p *proxy) cutClients() {
 	p.each(func(l *link) { _ = l.client.Close() })
 }
 
-// abandon makes all connections dead: no byte passes, and neither side is told, as if
-// the machine at the other end were gone. New connections work.
+// abandon makes all connections dead: no byte passes, as if the machine at the other
+// end were gone. The server finds out after a while, the replica is never told. New
+// connections work.
 func (p *proxy) abandon() {
-	p.each(func(l *link) { l.dead = true })
+	p.each(func(l *link) {
+		l.dead = true
+		time.AfterFunc(abandonedFor, func() { _ = l.server.Close() })
+	})
 }
 
 // each calls f for all connections that are not dead.
