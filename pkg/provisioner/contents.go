@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,33 +65,97 @@ func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *n
 	return contents
 }
 
-// apply makes the contents so. The RoleBinding comes first: it is what allows
-// the rest. The result is false while the quota's controller has not yet taken up
-// what the quota was raised to, until which it is not granted.
-func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface) (bool, error) {
-	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
-	if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.binding, options); err != nil {
-		return false, fmt.Errorf("RoleBinding %s: %w", roleBindingName, err)
-	}
+// content is one object of the contents. Both ways of having it return what of the
+// object is decided here.
+type content struct {
+	object     string
+	get, apply func(context.Context) (any, error)
+}
+
+// standing is what was decided of an object when it was applied.
+type standing struct {
+	object string
+	is     any
+}
+
+// objects are the contents in the order in which they are applied. The RoleBinding
+// comes first: it is what allows the rest.
+func (n *namespaceContents) objects(client kubernetes.Interface) []content {
+	bindings, quotas, limits, policies := client.RbacV1().RoleBindings(n.namespace), client.CoreV1().ResourceQuotas(n.namespace),
+		client.CoreV1().LimitRanges(n.namespace), client.NetworkingV1().NetworkPolicies(n.namespace)
+	grants := func(b *rbacv1.RoleBinding) any { return []any{b.RoleRef, b.Subjects} }
+	list := []content{newContent("RoleBinding", roleBindingName, n.binding, bindings.Get, bindings.Apply, grants)}
 	if n.reader != nil {
-		if _, err := client.RbacV1().RoleBindings(n.namespace).Apply(ctx, n.reader, options); err != nil {
-			return false, fmt.Errorf("RoleBinding %s: %w", readerBindingName, err)
+		list = append(list, newContent("RoleBinding", readerBindingName, n.reader, bindings.Get, bindings.Apply, grants))
+	}
+	return append(list,
+		newContent("ResourceQuota", quotaName, n.quota, quotas.Get, quotas.Apply, func(q *corev1.ResourceQuota) any { return q.Spec }),
+		newContent("LimitRange", limitsName, n.limits, limits.Get, limits.Apply, func(l *corev1.LimitRange) any { return l.Spec }),
+		newContent("NetworkPolicy", denyPolicyName, n.deny, policies.Get, policies.Apply, func(p *networkingv1.NetworkPolicy) any { return p.Spec }),
+	)
+}
+
+func newContent[T, C any](kind, name string, config C,
+	get func(context.Context, string, metav1.GetOptions) (T, error),
+	apply func(context.Context, C, metav1.ApplyOptions) (T, error),
+	decided func(T) any,
+) content {
+	answer := func(object T, err error) (any, error) {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", objectName(kind, name), err)
+		}
+		return decided(object), nil
+	}
+	return content{
+		object: objectName(kind, name),
+		get:    func(ctx context.Context) (any, error) { return answer(get(ctx, name, metav1.GetOptions{})) },
+		apply: func(ctx context.Context) (any, error) {
+			return answer(apply(ctx, config, metav1.ApplyOptions{FieldManager: FieldManager, Force: true}))
+		},
+	}
+}
+
+// apply makes the contents so, and returns how they stand then.
+func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface) ([]standing, error) {
+	var all []standing
+	for _, c := range n.objects(client) {
+		if n.onlyRaise && c.object == objectName("ResourceQuota", quotaName) {
+			if err := n.keepWider(ctx, client); err != nil {
+				return nil, err
+			}
+		}
+		is, err := c.apply(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, standing{c.object, is})
+	}
+	return all, nil
+}
+
+// drift names an object that does not stand any more as it did when it was applied,
+// or is empty.
+func (n *namespaceContents) drift(ctx context.Context, client kubernetes.Interface, applied []standing) (string, error) {
+	for i, c := range n.objects(client) {
+		is, err := c.get(ctx)
+		switch {
+		case apierrors.IsNotFound(err):
+			return gone(c.object), nil
+		case err != nil:
+			return "", err
+		case i >= len(applied) || applied[i].object != c.object || !apiequality.Semantic.DeepEqual(applied[i].is, is):
+			return c.object + " was changed.", nil
 		}
 	}
-	if n.onlyRaise {
-		if err := n.keepWider(ctx, client); err != nil {
-			return false, err
-		}
-	}
-	quota, err := client.CoreV1().ResourceQuotas(n.namespace).Apply(ctx, n.quota, options)
+	return "", nil
+}
+
+// granted is false while the quota's controller has not yet taken up what the quota
+// was raised to: until then that is refused.
+func (n *namespaceContents) granted(ctx context.Context, client kubernetes.Interface) (bool, error) {
+	quota, err := client.CoreV1().ResourceQuotas(n.namespace).Get(ctx, quotaName, metav1.GetOptions{})
 	if err != nil {
-		return false, fmt.Errorf("ResourceQuota %s: %w", quotaName, err)
-	}
-	if _, err := client.CoreV1().LimitRanges(n.namespace).Apply(ctx, n.limits, options); err != nil {
-		return false, fmt.Errorf("LimitRange %s: %w", limitsName, err)
-	}
-	if _, err := client.NetworkingV1().NetworkPolicies(n.namespace).Apply(ctx, n.deny, options); err != nil {
-		return false, fmt.Errorf("NetworkPolicy %s: %w", denyPolicyName, err)
+		return false, fmt.Errorf("reading ResourceQuota %s: %w", quotaName, err)
 	}
 	for name, granted := range quota.Status.Hard {
 		if hard, ok := quota.Spec.Hard[name]; ok && granted.Cmp(hard) < 0 {

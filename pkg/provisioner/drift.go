@@ -12,7 +12,7 @@ import (
 )
 
 // reasonDrifted is the reason of ReleaseInstalled while something of the release
-// is not as it was made.
+// is not as it was made, and of NamespaceReady for what the controller makes itself.
 const reasonDrifted = "Drifted"
 
 // checked is what there was when all was found to be as the release made it.
@@ -106,11 +106,16 @@ func (c *Controller) repair(ctx context.Context, a *attempt, drift, action strin
 	}
 	pace.tried(drift, c.now())
 	if !isJob {
-		c.instruments.corrections.Inc()
-		c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "DriftCorrected", v1alpha1.ConditionReleaseInstalled, "Helm has made it again as the store asks for: %s", drift)
+		c.corrected(a, v1alpha1.ConditionReleaseInstalled, drift)
 	}
 	if a.takenBack() {
 		return a.returned(), nil
 	}
 	return a.releaseDone(a.request.Chart), nil
+}
+
+// corrected tells of drift that is no more.
+func (c *Controller) corrected(a *attempt, step, drift string) {
+	c.instruments.corrections.Inc()
+	c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "DriftCorrected", step, "It was made again as the store asks for: %s", drift)
 }

@@ -77,6 +77,76 @@ func TestDriftIsToldAndRepaired(t *testing.T) {
 	}
 }
 
+// What the controller itself has made in the namespace is looked at when a watch
+// tells that something has changed, and made again, by name.
+func TestDriftOfTheNamespaceIsToldAndRepaired(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		drift func(t *testing.T, w *world) error
+		want  string
+	}{
+		"a deleted policy": {func(t *testing.T, w *world) error {
+			return w.kube.NetworkingV1().NetworkPolicies(testNamespace).Delete(t.Context(), "store-default-deny", metav1.DeleteOptions{})
+		}, "NetworkPolicy store-default-deny is gone."},
+		"an opened policy": {func(t *testing.T, w *world) error {
+			policies := w.kube.NetworkingV1().NetworkPolicies(testNamespace)
+			policy, err := policies.Get(t.Context(), "store-default-deny", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			policy.Spec.PolicyTypes = nil
+			_, err = policies.Update(t.Context(), policy, metav1.UpdateOptions{FieldManager: "somebody"})
+			return err
+		}, "NetworkPolicy store-default-deny was changed."},
+		"a deleted quota": {func(t *testing.T, w *world) error {
+			return w.kube.CoreV1().ResourceQuotas(testNamespace).Delete(t.Context(), "store-plan", metav1.DeleteOptions{})
+		}, "ResourceQuota store-plan is gone."},
+		"a deleted binding": {func(t *testing.T, w *world) error {
+			return w.kube.RbacV1().RoleBindings(testNamespace).Delete(t.Context(), "stores-provisioner", metav1.DeleteOptions{})
+		}, "RoleBinding stores-provisioner is gone."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := sellingWorld(t)
+			if err := w.informers[2].GetIndexer().Add(w.namespaceAsItIs(t)); err != nil {
+				t.Fatal(err)
+			}
+			w.reconcileOnce(t) // It is known to stand.
+			told := w.watchReady(t)
+			if err := tc.drift(t, w); err != nil {
+				t.Fatal(err)
+			}
+			w.watches.stopped[testNamespace] = func() {}
+			w.watches.changed(testNamespace)
+			w.untilAnswered(t) // Woken by the watch.
+			w.reconcileOnce(t)
+			if want := "False Drifted " + tc.want; len(*told) == 0 || (*told)[0] != want {
+				t.Errorf("Ready was told as %q, want first %q", *told, want)
+			}
+			w.untilAnswered(t)
+			store := w.reconcileOnce(t)
+			wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+			contents := w.namespaceContents(&attempt{store: store, engine: testEngine(), namespace: testNamespace}, &testEngine().Spec.Plans[0])
+			if drift, err := contents.drift(t.Context(), w.kube, w.memories[testKey].standing); err != nil || drift != "" {
+				t.Errorf("afterwards: %s %v", drift, err)
+			}
+			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install"}) {
+				t.Errorf("Helm was asked for %v", actions)
+			}
+		})
+	}
+}
+
+// namespaceAsItIs is what the cache of namespaces would hold.
+func (w *world) namespaceAsItIs(t *testing.T) *corev1.Namespace {
+	t.Helper()
+	ns, err := w.kube.CoreV1().Namespaces().Get(t.Context(), testNamespace, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ns
+}
+
 // Who puts it back as it was before anybody looked has done no harm.
 func TestChangeThatIsNoDrift(t *testing.T) {
 	t.Parallel()

@@ -165,7 +165,7 @@ func (i *inventory) CollectWithStability(ch chan<- metrics.Metric) {
 		gauge(infoDesc, 1, store.Namespace, store.Name, store.Spec.Engine, store.Spec.Plan, chartVersion)
 		for _, condition := range store.Status.Conditions {
 			gauge(conditionDesc, 1, store.Namespace, store.Name, condition.Type, string(condition.Status))
-			if condition.Type == v1alpha1.ConditionReleaseInstalled && condition.Reason == reasonDrifted {
+			if condition.Type != v1alpha1.ConditionReady && condition.Type != v1alpha1.ConditionReconciling && condition.Reason == reasonDrifted {
 				drifted++
 			}
 		}

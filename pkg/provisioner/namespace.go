@@ -39,26 +39,46 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 	if err != nil {
 		return result{}, err
 	}
+	// Before anything is read: what changes later is looked at once more.
+	change, drift := c.watches.lastChange(a.namespace), ""
 	if a.memory.applied == want && c.now().Sub(a.memory.appliedAt) < reapplyAfter && c.namespaceStands(a) {
-		return namespaceDone(a), nil
+		if a.memory.appliedChange != change {
+			if drift, err = contents.drift(ctx, c.kube, a.memory.standing); err != nil {
+				return result{}, fmt.Errorf("looking at the contents of namespace %s: %w", a.namespace, err)
+			}
+		}
+		if drift == "" {
+			a.memory.appliedChange = change
+			return namespaceDone(a), nil
+		}
+		c.probes.forget(a.store.UID)
+		c.stopAt(a, v1alpha1.ConditionNamespaceReady, failed(reasonDrifted, drift, 0))
+		if err := c.writeStatus(ctx, a); err != nil {
+			return result{}, err
+		}
 	}
 
 	a.memory.applied = ""
 	if r, err := c.ensureNamespace(ctx, a); err != nil || r.outcome != outcomeDone {
 		return r, err
 	}
-	inForce, err := contents.apply(ctx, c.kube)
+	applied, err := contents.apply(ctx, c.kube)
 	if err != nil {
 		if apierrors.IsForbidden(err) {
 			return c.notGrantedYet(a, err), nil
 		}
 		return result{}, fmt.Errorf("applying the contents of namespace %s: %w", a.namespace, err)
 	}
-	if !inForce && contents.onlyRaise {
-		return waiting("RaisingQuota", "Waiting for the raised quota to be in force.", 250*time.Millisecond), nil
+	if contents.onlyRaise {
+		if granted, err := contents.granted(ctx, c.kube); err != nil || !granted {
+			return waiting("RaisingQuota", "Waiting for the raised quota to be in force.", 250*time.Millisecond), err
+		}
 	}
-	a.memory.applied, a.memory.appliedAt = want, c.now()
+	a.memory.applied, a.memory.appliedAt, a.memory.appliedChange, a.memory.standing = want, c.now(), change, applied
 	c.watches.start(a.namespace)
+	if drift != "" {
+		c.corrected(a, v1alpha1.ConditionNamespaceReady, drift)
+	}
 	return namespaceDone(a), nil
 }
 

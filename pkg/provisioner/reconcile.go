@@ -127,6 +127,10 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 	for i, name := range stepNames {
 		r, err := c.runStep(ctx, a, name)
 		if err != nil {
+			if apierrors.IsForbidden(err) {
+				// Perhaps the RoleBinding is gone.
+				a.memory.appliedChange = -1
+			}
 			if !a.isTrue(name) {
 				c.stopAt(a, name, failed("Error", err.Error(), 0))
 			}

@@ -124,13 +124,17 @@ type memory struct {
 	written   string    // resourceVersion of the last status written
 	applied   string    // digest of what stands in the namespace
 	appliedAt time.Time
-	objects   map[int][]helm.Object // manifests by revision
-	checked   checked
-	progress  progress
-	chart     retry
-	helm      retry
-	repair    retry
-	jobs      retry
+	// standing is what was applied, and appliedChange the last change that the
+	// watches saw before it was last known to stand.
+	standing      []standing
+	appliedChange int64
+	objects       map[int][]helm.Object // manifests by revision
+	checked       checked
+	progress      progress
+	chart         retry
+	helm          retry
+	repair        retry
+	jobs          retry
 }
 
 // since is how long the step has been at work.

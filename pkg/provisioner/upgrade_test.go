@@ -108,6 +108,7 @@ func TestUpgradeThatDoesNotBecomeReadyIsTakenBack(t *testing.T) {
 	w.api.ClearActions()
 	w.clock = w.clock.Add(time.Hour)
 	w.reconcileOnce(t)
+	w.untilAnswered(t)
 	for _, action := range w.api.Actions() {
 		if action.GetVerb() != "get" {
 			t.Errorf("a store at rest was written: %s %s", action.GetVerb(), action.GetSubresource())

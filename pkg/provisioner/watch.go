@@ -2,43 +2,137 @@ package provisioner
 
 import (
 	"context"
-	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 )
 
-// watched are the kinds in a store's namespace whose changes wake its
+// watchedKind is a kind in a store's namespace whose changes wake its
 // reconciliation.
-var watched = []schema.GroupVersionResource{
-	appsv1.SchemeGroupVersion.WithResource("deployments"),
-	appsv1.SchemeGroupVersion.WithResource("statefulsets"),
-	batchv1.SchemeGroupVersion.WithResource("jobs"),
-	corev1.SchemeGroupVersion.WithResource("pods"),
-	corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
-	networkingv1.SchemeGroupVersion.WithResource("ingresses"),
-	corev1.SchemeGroupVersion.WithResource("services"),
-	networkingv1.SchemeGroupVersion.WithResource("networkpolicies"),
+type watchedKind struct {
+	schema.GroupVersionResource
+	// rests says that nobody but the controller and Helm has a reason to change such
+	// an object while a shop runs: what happens to one may be drift, and wakes a
+	// comparison.
+	rests bool
+	// counts says that the object is rewritten as what it counts changes: only its end
+	// is told.
+	counts bool
 }
 
-// quiet are those of watched that nobody but Helm has a reason to change while a
-// shop runs: what happens to one may be drift, and wakes a comparison.
-var quiet = []string{"ingresses", "services", "networkpolicies"}
+var watched = []watchedKind{
+	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("deployments")},
+	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("statefulsets")},
+	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs")},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods")},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")},
+	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("ingresses"), rests: true},
+	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("services"), rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("configmaps"), rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("serviceaccounts"), rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("limitranges"), rests: true},
+	{GroupVersionResource: rbacv1.SchemeGroupVersion.WithResource("rolebindings"), rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("resourcequotas"), rests: true, counts: true},
+	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("cronjobs"), rests: true, counts: true},
+}
+
+// managed selects what Helm and the controller have made. What a cluster puts into
+// each namespace, such as its certificate, is nothing to be kept or woken by.
+const managed = "app.kubernetes.io/managed-by in (Helm, " + FieldManager + ")"
+
+// watch calls changed for every change of the kind in namespace, and once when it
+// begins, until ctx is done. It carries metadata only, of kinds that rest only what
+// is managed, and keeps nothing: an informer of each kind would take several times
+// the memory in each store's namespace.
+func (k watchedKind) watch(ctx context.Context, client metadata.Interface, namespace string, changed, begun func()) {
+	resource := client.Resource(k.GroupVersionResource).Namespace(namespace)
+	selected := func(o metav1.ListOptions) metav1.ListOptions {
+		if k.rests {
+			o.LabelSelector = managed
+		}
+		return o
+	}
+	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return resource.List(ctx, selected(o))
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return resource.Watch(ctx, selected(o))
+		},
+	}, client), &metav1.PartialObjectMetadata{}, &changes{k.counts, changed, begun}, cache.ReflectorOptions{
+		TypeDescription: k.String(),
+	})
+	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 30 * time.Second, Steps: 10, Factor: 2, Jitter: 1}
+	_ = backoff.DelayWithReset(clock.RealClock{}, 2*time.Minute).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
+		if err := reflector.ListAndWatchWithContext(ctx); err != nil && !expectedError(err) {
+			cache.DefaultWatchErrorHandler(ctx, reflector, err)
+		}
+		return false, nil
+	})
+}
+
+// changes is the store of a reflector that tells of changes and keeps no object.
+type changes struct {
+	// counts says that only the ends of objects are told.
+	counts  bool
+	changed func()
+	// begun is called for the first list; nil once that has come.
+	begun func()
+}
+
+// Add implements cache.ReflectorStore.
+func (c *changes) Add(any) error {
+	if !c.counts {
+		c.changed()
+	}
+	return nil
+}
+
+// Update implements cache.ReflectorStore.
+func (c *changes) Update(o any) error { return c.Add(o) }
+
+// Delete implements cache.ReflectorStore.
+func (c *changes) Delete(any) error {
+	c.changed()
+	return nil
+}
+
+// Replace implements cache.ReflectorStore. What was missed before another list than
+// the first is not known, and may be anything.
+func (c *changes) Replace([]any, string) error {
+	if c.begun == nil {
+		c.changed()
+		return nil
+	}
+	c.begun()
+	c.begun = nil
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (c *changes) Resync() error { return nil }
 
 // watches wakes stores when something in their namespaces changes. It is per
 // namespace, because the controller may watch nothing across the cluster that
-// stores are made of. The watches carry metadata only and keep almost nothing:
-// the steps read what they need at the moment they need it, so that nothing is
-// ever decided from a cache that has not yet seen the controller's own writes.
+// stores are made of. The watches carry metadata only and keep nothing: the steps
+// read what they need at the moment they need it, so that nothing is ever decided
+// from a cache that has not yet seen the controller's own writes.
 type watches struct {
 	client metadata.Interface
 	wake   func(namespace string)
@@ -46,7 +140,7 @@ type watches struct {
 	mu      sync.Mutex
 	ctx     context.Context
 	stopped map[string]context.CancelFunc
-	changes int64            // of quiet kinds so far, in all namespaces
+	changes int64            // of kinds that rest so far, in all namespaces
 	last    map[string]int64 // the last of them in each watched namespace
 	running sync.WaitGroup
 }
@@ -80,33 +174,23 @@ func (w *watches) start(namespace string) {
 	// Nobody knows what has happened while nothing was watched.
 	w.changes++
 	w.last[namespace] = w.changes
-	var synced []cache.InformerSynced
-	for _, resource := range watched {
-		changed := w.wake
-		if slices.Contains(quiet, resource.Resource) {
-			changed = w.changed
-		}
-		informer := metadatainformer.NewFilteredMetadataInformer(w.client, resource, namespace, 0, cache.Indexers{}, nil).Informer()
-		_ = informer.SetTransform(stripMetadata)
-		_ = informer.SetWatchErrorHandlerWithContext(quietWatchErrors)
-		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
-			AddFunc: func(_ any, isInInitialList bool) {
-				if !isInInitialList {
-					changed(namespace)
-				}
-			},
-			UpdateFunc: func(_, _ any) { changed(namespace) },
-			DeleteFunc: func(_ any) { changed(namespace) },
-		})
-		synced = append(synced, informer.HasSynced)
-		w.running.Go(func() { informer.RunWithContext(ctx) })
-	}
-	// What happened before the watches stood is looked for once they do.
-	w.running.Go(func() {
-		if cache.WaitForCacheSync(ctx.Done(), synced...) {
+	// What happened before the watches stood is looked for once they all do.
+	var missing atomic.Int32
+	missing.Store(int32(len(watched)))
+	begun := func() {
+		if missing.Add(-1) == 0 {
 			w.wake(namespace)
 		}
-	})
+	}
+	for _, kind := range watched {
+		changed := w.wake
+		if kind.rests {
+			changed = w.changed
+		}
+		w.running.Go(func() {
+			kind.watch(ctx, w.client, namespace, func() { changed(namespace) }, begun)
+		})
+	}
 }
 
 // stop ends the watches of namespace.
@@ -120,7 +204,7 @@ func (w *watches) stop(namespace string) {
 	}
 }
 
-// changed notes that something of a quiet kind has changed, and wakes the store.
+// changed notes that something that should rest has changed, and wakes the store.
 func (w *watches) changed(namespace string) {
 	w.mu.Lock()
 	if _, ok := w.stopped[namespace]; ok {
@@ -131,30 +215,14 @@ func (w *watches) changed(namespace string) {
 	w.wake(namespace)
 }
 
-// lastChange is another number after each change of a quiet kind that was seen in
-// the namespace, and after each start of its watches.
+// lastChange is another number after each change of what should rest that was seen
+// in the namespace, and after each start of its watches.
 func (w *watches) lastChange(namespace string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last[namespace]
 }
 
-// stripMetadata keeps of an object only what tells it from others.
-func stripMetadata(obj any) (any, error) {
-	m, ok := obj.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return obj, nil
-	}
-	return &metav1.PartialObjectMetadata{TypeMeta: m.TypeMeta, ObjectMeta: metav1.ObjectMeta{
-		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion,
-	}}, nil
-}
-
-// quietWatchErrors leaves out what is normal: a RoleBinding that has just been
-// made is not seen at once, and one in a namespace that goes is gone first.
-func quietWatchErrors(ctx context.Context, r *cache.Reflector, err error) {
-	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-		return
-	}
-	cache.DefaultWatchErrorHandler(ctx, r, err)
-}
+// expectedError leaves out what is normal: a RoleBinding that has just been made is
+// not seen at once, and one in a namespace that goes is gone first.
+func expectedError(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) }

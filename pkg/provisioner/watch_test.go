@@ -21,13 +21,16 @@ func TestWatchTellsOfWhatHasNoPods(t *testing.T) {
 		{"services", "v1", "Service"},
 		{"networkpolicies", "networking.k8s.io/v1", "NetworkPolicy"},
 		{"ingresses", "networking.k8s.io/v1", "Ingress"},
+		{"configmaps", "v1", "ConfigMap"},
+		{"serviceaccounts", "v1", "ServiceAccount"},
+		{"cronjobs", "batch/v1", "CronJob"},
 	} {
 		t.Run(tc.resource, func(t *testing.T) {
 			t.Parallel()
 			w := sellingWorld(t)
 			object := &metav1.PartialObjectMetadata{
 				TypeMeta:   metav1.TypeMeta{APIVersion: tc.apiVersion, Kind: tc.kind},
-				ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "shop"},
+				ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "shop", Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}},
 			}
 			scheme := metadatafake.NewTestScheme()
 			if err := metav1.AddMetaToScheme(scheme); err != nil {

@@ -37,6 +37,10 @@ metadata: {name: shop}
 spec: {selector: {app: shop}, ports: [{port: {{ .Values.port }}}]}
 ---
 apiVersion: v1
+kind: ServiceAccount
+metadata: {name: shop}
+---
+apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings}
 data: {title: {{ .Values.title | quote }}, image: {{ .Values.image | quote }}}

@@ -115,8 +115,8 @@ func TestNeverAgain24NothingIsOrphaned(t *testing.T) {
 	}
 }
 
-// A workload that is deleted or changed makes the store not ready within five
-// seconds, by name, and comes back.
+// What is deleted or changed of the release or of the namespace's own contents makes
+// the store not ready within five seconds, by name, and comes back.
 func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
 	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
 	startReplica(t, "a", record)
@@ -133,6 +133,31 @@ func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
 		}},
 		{"a deleted Service", "Service shop is gone.", func() error {
 			return core(t).CoreV1().Services(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
+		}},
+		{"a deleted ConfigMap", "ConfigMap settings is gone.", func() error {
+			return core(t).CoreV1().ConfigMaps(store.Status.Namespace).Delete(t.Context(), "settings", metav1.DeleteOptions{})
+		}},
+		{"a changed ConfigMap", "ConfigMap settings was changed in data.title.", func() error {
+			_, err := core(t).CoreV1().ConfigMaps(store.Status.Namespace).Patch(t.Context(), "settings", types.MergePatchType,
+				[]byte(`{"data":{"title":"mine"}}`), metav1.PatchOptions{})
+			return err
+		}},
+		{"a deleted ServiceAccount", "ServiceAccount shop is gone.", func() error {
+			return core(t).CoreV1().ServiceAccounts(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
+		}},
+		{"the namespace without its default-deny policy", "NetworkPolicy store-default-deny is gone.", func() error {
+			return core(t).NetworkingV1().NetworkPolicies(store.Status.Namespace).Delete(t.Context(), "store-default-deny", metav1.DeleteOptions{})
+		}},
+		{"the namespace with the policy opened", "NetworkPolicy store-default-deny was changed.", func() error {
+			_, err := core(t).NetworkingV1().NetworkPolicies(store.Status.Namespace).Patch(t.Context(), "store-default-deny", types.MergePatchType,
+				[]byte(`{"spec":{"egress":[{}]}}`), metav1.PatchOptions{})
+			return err
+		}},
+		{"the namespace without its quota", "ResourceQuota store-plan is gone.", func() error {
+			return core(t).CoreV1().ResourceQuotas(store.Status.Namespace).Delete(t.Context(), "store-plan", metav1.DeleteOptions{})
+		}},
+		{"the namespace without the provisioner's rights", "RoleBinding stores-provisioner is gone.", func() error {
+			return core(t).RbacV1().RoleBindings(store.Status.Namespace).Delete(t.Context(), "stores-provisioner", metav1.DeleteOptions{})
 		}},
 		{"changed", "Deployment shop was changed in spec.template.spec.containers.", func() error {
 			_, err := deployments.Patch(t.Context(), "shop", types.StrategicMergePatchType,
