@@ -21,6 +21,7 @@ type Database struct {
 	config Config
 	pool   *pgxpool.Pool
 	hub    *hub
+	index  *readIndex
 	writes *committer
 
 	channel string // carries the notifications of this schema
@@ -69,6 +70,7 @@ func (d *Database) start(ctx context.Context) error {
 		return err
 	}
 	d.hub = newHub(at)
+	d.index = &readIndex{read: d.revision}
 	d.writes = newCommitter(d)
 
 	// The database outlives the context of Open but keeps its logger.

@@ -29,7 +29,7 @@ type hub struct {
 	breaks int
 	closed bool
 
-	// asked counts requests for progress, reach is the revision the last one wants.
+	// asked counts requests for progress. Somebody waits for watches to get to reach.
 	asked int
 	reach int64
 
@@ -161,17 +161,26 @@ func (h *hub) compacted(rev int64) {
 	h.compact = max(h.compact, rev)
 }
 
-// requestProgress asks every watch that wants it to report its revision, once it has
-// delivered everything up to rev.
-func (h *hub) requestProgress(rev int64) {
+// requestProgress asks every watch that wants it to report its revision.
+func (h *hub) requestProgress() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
-	h.reach = max(h.reach, rev)
+	h.wake()
+}
+
+// expect has every watch that wants it report as soon as it has delivered everything up
+// to rev, unless its client can tell from the last event.
+func (h *hub) expect(rev int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if rev > h.at().rev {
 		h.lag()
 	}
-	h.wake()
+	if rev > h.reach {
+		h.reach = rev
+		h.wake()
+	}
 }
 
 func (h *hub) close() {

@@ -127,20 +127,21 @@ func (s *Storage) CompactRevision() int64 {
 	return 0 // nothing compacted yet
 }
 
-// GetCurrentResourceVersion implements storage.Interface. Whoever asks is about to wait
-// for a watch to get there, so watches report it without being asked.
+// GetCurrentResourceVersion implements storage.Interface. Requests share reads of the
+// database. Whoever asks is about to wait for a watch to get there, so watches report
+// it without being asked.
 func (s *Storage) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
-	at, err := s.db.revision(ctx)
+	at, err := s.db.index.get(ctx)
 	if err != nil {
 		return 0, translate(ctx, "reading the current revision", s.prefix, err)
 	}
-	s.db.hub.requestProgress(at.rev)
+	s.db.hub.expect(at.rev)
 	return uint64(at.rev), nil
 }
 
 // RequestWatchProgress implements storage.Interface.
 func (s *Storage) RequestWatchProgress(context.Context) error {
-	s.db.hub.requestProgress(s.db.hub.position().rev)
+	s.db.hub.requestProgress()
 	return nil
 }
 

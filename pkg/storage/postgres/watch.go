@@ -48,6 +48,7 @@ type watcher struct {
 	bookmark bool  // mark the end of the initial state
 	progress bool  // report revisions when idle
 	reported int   // the last request for progress that was answered
+	told     int64 // the revision of the last event, from which the client has its own
 }
 
 // Watch implements storage.Interface.
@@ -70,6 +71,7 @@ func (s *Storage) Watch(ctx context.Context, key string, opts storage.ListOption
 		predicate:  opts.Predicate,
 		timestamps: opts.RecordTimestamps,
 		cursor:     int64(version),
+		told:       int64(version),
 		progress:   opts.ProgressNotify,
 	}
 	watchList := utilfeature.DefaultFeatureGate.Enabled(features.WatchList)

@@ -34,6 +34,7 @@ func (w *watcher) sendChanges(changes []*change) error {
 				if err := w.send(*events[i]); err != nil {
 					return err
 				}
+				w.told = c.rev
 			}
 			w.cursor = c.rev
 		}
@@ -48,7 +49,7 @@ func (w *watcher) prepare(changes []*change) ([]*watch.Event, []error) {
 	for i, c := range changes {
 		switch {
 		case !w.concerns(c.key):
-		case len(changes) == 1:
+		case len(changes) == 1, c.current.get() != nil: // is decoded already
 			events[i], errs[i] = w.event(c)
 		default:
 			all.Go(func() { events[i], errs[i] = w.event(c) })
@@ -142,10 +143,11 @@ func (w *watcher) matches(obj runtime.Object) bool {
 	return err == nil && matches
 }
 
-// answerProgress reports the revision to a client that asked for it, once the watch
-// has got as far as the client wants.
+// answerProgress reports the revision to a client that asked for it, or that somebody
+// waits for, once the watch has got as far as that.
 func (w *watcher) answerProgress(hub view) error {
-	if hub.asked == w.reported || hub.at.rev < hub.reach {
+	waited := w.told < hub.reach && hub.reach <= hub.at.rev
+	if hub.asked == w.reported && !waited {
 		return nil
 	}
 	w.reported = hub.asked
@@ -161,6 +163,7 @@ func (w *watcher) sendProgress(rev int64) error {
 	if err != nil {
 		return err
 	}
+	w.told = rev
 	return w.send(watch.Event{Type: watch.Bookmark, Object: obj})
 }
 

@@ -79,6 +79,6 @@ func Decorator(db *postgres.Database, rules *claims.Rules, options ...Option) ge
 			delegator.Stop()
 			cached.Stop()
 		})
-		return delegator, destroy, nil
+		return &freshReads{CacheDelegator: delegator, cache: cached, storage: raw}, destroy, nil
 	}
 }

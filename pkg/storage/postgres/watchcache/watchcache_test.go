@@ -2,12 +2,15 @@ package watchcache_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"k8s.io/apimachinery/pkg/api/apitesting"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -100,7 +103,7 @@ func (r *valueReads) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEnd
 func (r *replica) create(t *testing.T, name string) *example.Pod {
 	t.Helper()
 	out := &example.Pod{}
-	pod := &example.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}}
+	pod := &example.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Labels: map[string]string{"app": name}}}
 	if err := r.Create(t.Context(), "/pods/ns/"+name, pod, out, 0); err != nil {
 		t.Fatalf("creating %s: %v", name, err)
 	}
@@ -134,6 +137,85 @@ func TestListIsConsistent(t *testing.T) {
 	}
 	if got := reader.reads.count.Load(); got != 0 {
 		t.Errorf("%d lists went to the database, want all from the cache", got)
+	}
+}
+
+// TestGetIsNeverStale has several clients write through one replica and read through
+// the cache of another at once, all on objects of their own.
+func TestGetIsNeverStale(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	replicas := []*replica{newReplica(t, dsn), newReplica(t, dsn)}
+	const clients, rounds = 8, 25
+	var all sync.WaitGroup
+	for client := range clients {
+		writer, reader := replicas[client%2], replicas[(client+1)%2]
+		all.Go(func() {
+			for round := range rounds {
+				if err := checkLife(t.Context(), writer, reader, fmt.Sprintf("pod-%d-%d", client, round)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkLife creates, updates and deletes a pod and reads it elsewhere after each.
+func checkLife(ctx context.Context, writer, reader *replica, name string) error {
+	key, read := "/pods/ns/"+name, &example.Pod{}
+	pod := &example.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}}
+	if err := writer.Create(ctx, key, pod, nil, 0); err != nil {
+		return err
+	}
+	if err := reader.Get(ctx, key, storage.GetOptions{}, read); err != nil {
+		return fmt.Errorf("after its creation: %w", err)
+	}
+	read.Labels = map[string]string{"changed": "what is ours alone"}
+	written := &example.Pod{}
+	err := writer.GuaranteedUpdate(ctx, key, written, false, nil, storage.SimpleUpdate(
+		func(obj runtime.Object) (runtime.Object, error) {
+			obj.(*example.Pod).Annotations = map[string]string{"step": "two"}
+			return obj, nil
+		}), nil)
+	if err != nil {
+		return err
+	}
+	read = &example.Pod{}
+	if err := reader.Get(ctx, key, storage.GetOptions{}, read); err != nil {
+		return fmt.Errorf("after its update: %w", err)
+	}
+	if diff := cmp.Diff(written, read); diff != "" {
+		return fmt.Errorf("read something else than was written (-want +got):\n%s", diff)
+	}
+	if err := writer.Delete(ctx, key, &example.Pod{}, nil, storage.ValidateAllObjectFunc, nil, storage.DeleteOptions{}); err != nil {
+		return err
+	}
+	if err := reader.Get(ctx, key, storage.GetOptions{}, read); !storage.IsNotFound(err) {
+		return fmt.Errorf("after its deletion: error %w, want not found", err)
+	}
+	return nil
+}
+
+func TestGetComesFromTheCache(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, postgrestest.New(t))
+	r.create(t, "pod")
+	r.reads.count.Store(0)
+	get := func() *example.Pod {
+		t.Helper()
+		out := &example.Pod{}
+		if err := r.Get(t.Context(), "/pods/ns/pod", storage.GetOptions{}, out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	get().Labels["changed"] = "by one reader"
+	if value, found := get().Labels["changed"]; found {
+		t.Errorf("another reader finds a label changed %s", value)
+	}
+	if got := r.reads.count.Load(); got != 0 {
+		t.Errorf("%d gets went to the database, want all from the cache", got)
 	}
 }
 
