@@ -42,6 +42,10 @@ unit: test-storage ## Test the packages, the storage against a real PostgreSQL
 test-storage: packages ## Test the storage with all tests of the API server, and count them
 	go run ./test/storage
 
+.PHONY: test-postgres-versions
+test-postgres-versions: packages ## Test the storage on every version of PostgreSQL that it supports, fetched with npm
+	hack/test-postgres-versions.sh
+
 .PHONY: test-faults
 test-faults: packages ## Check the storage under faults for long: a million operations, 100,000 sessions
 	go test -count=1 -timeout=4h -run=TestFaults -v ./test/faults -args -faults.operations=1000000 -faults.sessions=100000

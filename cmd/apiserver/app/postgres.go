@@ -59,14 +59,11 @@ func (o *PostgresOptions) Validate() []error {
 // that cannot be read is not worth waiting for. What the database is to remember is
 // up to config.
 func (o *PostgresOptions) Open(ctx context.Context, config postgres.Config) (*postgres.Database, error) {
-	content, err := os.ReadFile(o.DSNFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading --postgres-dsn-file: %w", err)
+	var err error
+	if config.ConnString, err = o.connString(); err != nil {
+		return nil, err
 	}
-	config.ConnString, config.MaxConns = strings.TrimSpace(string(content)), o.MaxConnections
-	if config.ConnString == "" {
-		return nil, fmt.Errorf("reading --postgres-dsn-file: %s is empty", o.DSNFile)
-	}
+	config.MaxConns = o.MaxConnections
 	var database *postgres.Database
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, time.Second, o.ConnectTimeout, true, func(ctx context.Context) (bool, error) {
@@ -83,4 +80,16 @@ func (o *PostgresOptions) Open(ctx context.Context, config postgres.Config) (*po
 		return nil, fmt.Errorf("waiting for PostgreSQL: %w: %w", err, last)
 	}
 	return database, err
+}
+
+func (o *PostgresOptions) connString() (string, error) {
+	content, err := os.ReadFile(o.DSNFile)
+	if err != nil {
+		return "", fmt.Errorf("reading --postgres-dsn-file: %w", err)
+	}
+	connString := strings.TrimSpace(string(content))
+	if connString == "" {
+		return "", fmt.Errorf("reading --postgres-dsn-file: %s is empty", o.DSNFile)
+	}
+	return connString, nil
 }

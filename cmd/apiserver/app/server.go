@@ -70,6 +70,11 @@ server asks it who they are and what they may do.`,
 	}
 	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
 	cliflag.SetUsageAndHelpFunc(cmd, flags, columns)
+	migrate := newMigrateCommand()
+	own := cobra.Command{} // the texts of the server list its flags
+	migrate.SetUsageFunc(own.UsageFunc())
+	migrate.SetHelpFunc(own.HelpFunc())
+	cmd.AddCommand(migrate)
 	return cmd
 }
 

@@ -23,13 +23,15 @@ var errClosed = errors.New("the database is closed")
 
 // PostgreSQL error codes this package acts on.
 const (
-	codeDivisionByZero   = "22012"
-	codeCheckViolation   = "23514" // also: no partition for a row
-	codeReadOnly         = "25006" // the server is a standby
-	codeUniqueViolation  = "23505"
-	codeDeadlock         = "40P01"
-	codeLockNotAvailable = "55P03"
-	codeWrongState       = "55000" // the server is a standby
+	codeDivisionByZero        = "22012"
+	codeCheckViolation        = "23514" // also: no partition for a row
+	codeReadOnly              = "25006" // the server is a standby
+	codeUniqueViolation       = "23505"
+	codeDeadlock              = "40P01"
+	codeNoSchema              = "3F000" // or none that the role may see
+	codeInsufficientPrivilege = "42501"
+	codeLockNotAvailable      = "55P03"
+	codeWrongState            = "55000" // the server is a standby
 )
 
 // unavailable tells the client that the database cannot be reached and that nothing

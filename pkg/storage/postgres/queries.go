@@ -28,6 +28,8 @@ var (
 	findBatchQuery string
 	//go:embed queries/get.sql
 	getQuery string
+	//go:embed queries/grant.sql
+	grantScript string
 	//go:embed queries/history.sql
 	historyQuery string
 	//go:embed queries/list.sql

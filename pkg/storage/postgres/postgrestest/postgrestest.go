@@ -12,8 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// dsnVariable names a server to use instead of starting one.
-const dsnVariable = "POSTGRES_TEST_DSN"
+const (
+	// dsnVariable names a server to use instead of starting one.
+	dsnVariable = "POSTGRES_TEST_DSN"
+	// binVariable is the folder of the programs of the server to start.
+	binVariable = "POSTGRES_TEST_BIN"
+)
 
 var shared struct {
 	once    sync.Once

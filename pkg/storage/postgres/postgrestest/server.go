@@ -109,9 +109,15 @@ func prepare(options Options) (*Server, error) {
 	return s, nil
 }
 
-// findBinaries returns the folder of the newest installed server. Debian keeps it off
-// the path.
+// findBinaries returns the folder of the server named by the environment, or else of the
+// newest one installed. Debian keeps it off the path.
 func findBinaries() (string, error) {
+	if dir := os.Getenv(binVariable); dir != "" {
+		if _, err := os.Stat(filepath.Join(dir, "postgres")); err != nil {
+			return "", fmt.Errorf("%s must be the folder of a server's programs: %w", binVariable, err)
+		}
+		return dir, nil
+	}
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err != nil { // the other programs need not be linked
 			return "", fmt.Errorf("finding postgres: %w", err)
