@@ -46,6 +46,7 @@ var (
 
 // Reader reads the past of the objects of one resource. An object's past begins
 // with its creation: what had its key before, and was deleted, is another object.
+// What it takes to answer does not depend on what was written since.
 type Reader interface {
 	// List returns the writes of the object that exists at key, the newest first
 	// and at most limit, up to the revision given; 0 means up to the latest.
@@ -54,4 +55,11 @@ type Reader interface {
 	Get(ctx context.Context, key string, revision int64) (*Revision, error)
 	// At returns the last write of the object at key that was made by a time.
 	At(ctx context.Context, key string, at time.Time) (*Revision, error)
+	// State returns the objects under prefix, which ends in "/", as they were right
+	// after a revision, in the order of their keys: of each the last write by then.
+	// Those that were deleted since are among them.
+	State(ctx context.Context, prefix string, revision int64) ([]Revision, error)
+	// RevisionAt returns the last revision of all objects that was made by a time. It
+	// may be older than what is kept.
+	RevisionAt(ctx context.Context, at time.Time) (int64, error)
 }

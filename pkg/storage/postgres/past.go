@@ -68,6 +68,56 @@ func (p past) At(ctx context.Context, key string, at time.Time) (*history.Revisi
 	return nil, object.missing(true)
 }
 
+// State implements history.Reader.
+func (p past) State(ctx context.Context, prefix string, revision int64) ([]history.Revision, error) {
+	prefix, err := p.storage.key(prefix, true)
+	if err != nil {
+		return nil, err
+	}
+	keys := prefixRange(prefix)
+	rows, err := p.storage.db.pool.Query(ctx, stateAtQuery, keys.from, keys.to, revision)
+	if err != nil {
+		return nil, translate(ctx, "reading past state", prefix, err)
+	}
+	var (
+		state      []history.Revision
+		last, from int64
+		rev        *int64 // null if there was nothing
+		key        *string
+		k          *kind
+		at         *time.Time
+		actor      *string
+		auditID    string
+		value      []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&last, &from, &rev, &key, &k, &at, &actor, &auditID, &value}, func() error {
+		if rev == nil {
+			return nil
+		}
+		obj, err := p.storage.decode(ctx, *key, value, *rev)
+		if err != nil {
+			return fmt.Errorf("revision %d: %w", *rev, err)
+		}
+		state = append(state, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: auditID, Object: obj})
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, translate(ctx, "reading past state", prefix, err)
+	case revision > last:
+		return nil, history.ErrNotFound
+	case revision < from-1: // the state right before is still complete
+		return nil, history.ErrExpired
+	}
+	return state, nil
+}
+
+// RevisionAt implements history.Reader.
+func (p past) RevisionAt(ctx context.Context, at time.Time) (rev int64, err error) {
+	err = p.storage.db.pool.QueryRow(ctx, revisionAtQuery, at).Scan(&rev)
+	return rev, translate(ctx, "finding a revision", p.storage.prefix, err)
+}
+
 // pastObject is what the log knows of an object as a whole.
 type pastObject struct {
 	created int64 // the revision that created it

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -135,33 +139,98 @@ func TestPastThatIsNoLongerKept(t *testing.T) {
 	}
 }
 
+// explain returns the plan of a query the way sessions of the storage run it.
+func explain(t *testing.T, db *Database, query string, args ...string) string {
+	t.Helper()
+	for i, arg := range slices.Backward(args) {
+		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), arg)
+	}
+	rows, err := db.pool.Query(t.Context(), "explain "+query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // The index must serve also once there are several partitions and other objects
-// have written more; and no other query may be tempted by it.
+// have written more.
 func TestPastUsesTheIndex(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	created := revisionOf(t, (&fixtureUser{f, "alice"}).create(t, "shop"))
-	conn, err := f.db.pool.Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	rows, err := conn.Query(t.Context(), "explain "+strings.NewReplacer("$1", "'"+podKey("shop")+"'", "$2", "9223372036854775807", "$3", "'infinity'", "$4", "10").Replace(revisionsQuery))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var plan strings.Builder
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			t.Fatal(err)
+	(&fixtureUser{f, "alice"}).create(t, "shop")
+	key := "'" + podKey("shop") + "'"
+	latest := "9223372036854775807::bigint"
+	for name, test := range map[string]struct {
+		plan, index string
+		ordered     bool // by the index
+	}{
+		"the latest of an object":      {explain(t, f.db, revisionsQuery, key, latest, "'infinity'::timestamptz", "10"), "crt_rev_idx", true},
+		"an object at a time":          {explain(t, f.db, revisionsQuery, key, latest, "now()::timestamptz", "1"), "crt_rev_idx", true},
+		"all objects at a revision":    {explain(t, f.db, stateAtQuery, "'/pods/'", "'/pods0'", "2::bigint"), "crt_rev_idx", false},
+		"a step of the search by time": {explain(t, f.db, "select rev, at from log where rev > $1 and rev <= $2 order by rev desc limit 1", "1", "2"), "_pkey", true},
+	} {
+		// The one row of meta is no table to search.
+		plan := strings.ReplaceAll(test.plan, "Seq Scan on meta", "")
+		if !strings.Contains(plan, test.index) || strings.Contains(plan, "Seq Scan") || test.ordered && strings.Contains(plan, "Sort") {
+			t.Errorf("%s is read by this plan:\n%s", name, test.plan)
 		}
-		plan.WriteString(line + "\n")
 	}
-	if rows.Err() != nil {
-		t.Fatal(rows.Err())
+}
+
+// The state of the past is what was listed then, deleted objects included.
+func TestPastState(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	random := rand.New(rand.NewPCG(3, 3))
+	// What a list at each revision says, by a way of its own.
+	at := func(rev int64) []string {
+		var all []string
+		list := listPods(t, f.Storage, storage.ListOptions{ResourceVersion: fmt.Sprint(rev), ResourceVersionMatch: metav1.ResourceVersionMatchExact})
+		for _, pod := range list.Items {
+			all = append(all, fmt.Sprintf("%s at %s: %q", pod.Name, pod.ResourceVersion, pod.Labels["value"]))
+		}
+		return all
 	}
-	if !strings.Contains(plan.String(), "crt_rev_idx") || strings.Contains(plan.String(), "Sort") {
-		t.Errorf("the history of revision %d is read by this plan:\n%s", created, plan.String())
+	f.churn(t, random, 60)
+	f.increaseRevision(t.Context(), t) // outside the prefix
+	f.churn(t, random, 60)
+	want := map[int64][]string{}
+	last := f.db.hub.position().rev
+	for rev := int64(1); rev <= last; rev++ {
+		want[rev] = at(rev)
+	}
+	check := func(from int64) {
+		t.Helper()
+		for rev := from; rev <= last; rev++ {
+			state, err := pastOf(f).State(t.Context(), "/pods", rev)
+			if err != nil {
+				t.Fatalf("at %d: %v", rev, err)
+			}
+			var got []string
+			for _, r := range state {
+				pod := r.Object.(*example.Pod)
+				got = append(got, fmt.Sprintf("%s at %d: %q", pod.Name, r.ResourceVersion, pod.Labels["value"]))
+			}
+			if diff := cmp.Diff(want[rev], got); diff != "" {
+				t.Errorf("at %d (-want +got):\n%s", rev, diff)
+			}
+		}
+	}
+	check(1)
+	const cut = 70
+	f.cut(t, cut)
+	check(cut - 1)
+	if _, err := pastOf(f).State(t.Context(), "/pods", cut-2); !errors.Is(err, history.ErrExpired) {
+		t.Errorf("before what is kept: %v, want ErrExpired", err)
+	}
+	if _, err := pastOf(f).State(t.Context(), "/pods", last+1); !errors.Is(err, history.ErrNotFound) {
+		t.Errorf("in the future: %v, want ErrNotFound", err)
+	}
+	if rev, err := pastOf(f).RevisionAt(t.Context(), time.Now().Add(time.Hour)); err != nil || rev != last {
+		t.Errorf("the last revision by now is %d, error %v, want %d", rev, err, last)
 	}
 }

@@ -46,6 +46,8 @@ var (
 	revisionQuery string
 	//go:embed queries/revisions.sql
 	revisionsQuery string
+	//go:embed queries/state_at.sql
+	stateAtQuery string
 	//go:embed queries/stats.sql
 	statsQuery string
 	//go:embed queries/tail.sql
@@ -63,6 +65,7 @@ const partitionsQuery = "select ensure_log_partitions()"
 const (
 	lockRetentionQuery   = "select pg_try_advisory_lock(hashtext(current_schema() || '.retention'))"
 	unlockRetentionQuery = "select pg_advisory_unlock(hashtext(current_schema() || '.retention'))"
+	logSizeQuery         = "select coalesce(sum(pg_total_relation_size(part)), 0)::bigint, log_complete_from() from log_partitions()"
 	logCutQuery          = "select log_cut($1, $2)"
 	prepareCutQuery      = "select prepare_log_cut($1)"
 	makeCutQuery         = "select make_log_cut($1)"
