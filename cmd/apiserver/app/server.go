@@ -86,10 +86,7 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	database, err := o.Postgres.Open(ctx, postgres.Config{
-		HistoryRetention: o.History.Retention,
-		HistoryMaxBytes:  o.History.MaxSize.Value(),
-	})
+	database, err := o.Postgres.Open(ctx, databaseConfig(o, config))
 	if err != nil {
 		return err
 	}
@@ -115,6 +112,16 @@ func run(ctx context.Context, o *Options) error {
 		return fmt.Errorf("adding the informers' start: %w", err)
 	}
 	return server.PrepareRun().RunWithContext(ctx)
+}
+
+// databaseConfig is what the database is told besides where it is. Only if traces are
+// configured does anybody look at every statement.
+func databaseConfig(o *Options, config *genericapiserver.RecommendedConfig) postgres.Config {
+	c := postgres.Config{HistoryRetention: o.History.Retention, HistoryMaxBytes: o.History.MaxSize.Value()}
+	if o.Recommended.Traces.ConfigFile != "" {
+		c.TracerProvider = config.TracerProvider
+	}
+	return c
 }
 
 // genericConfig applies all flags but the database's. The returned informers

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -42,7 +43,10 @@ type Config struct {
 	// revisions go that are not current, however young they are. Zero is no bound. It
 	// should be several times the size of what is current, which always stays.
 	HistoryMaxBytes int64
-	// Tracer observes every query, for metrics or traces. Optional.
+	// TracerProvider takes a span of each group of writes and of each statement, the
+	// latter named by what it does and without values. Optional.
+	TracerProvider trace.TracerProvider
+	// Tracer observes every query too. Optional.
 	Tracer pgx.QueryTracer
 }
 
@@ -83,7 +87,7 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("parsing connection string: %w", err)
 	}
 	cfg.MaxConns = c.MaxConns
-	cfg.ConnConfig.Tracer = c.Tracer
+	cfg.ConnConfig.Tracer = c.connTracer()
 	for name, value := range sessionSettings {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/klog/v2"
 )
 
@@ -20,6 +21,7 @@ import (
 type Database struct {
 	config Config
 	pool   *pgxpool.Pool
+	tracer trace.Tracer
 	hub    *hub
 	index  *readIndex
 	writes *committer
@@ -31,6 +33,9 @@ type Database struct {
 	stop       context.CancelFunc
 	running    sync.WaitGroup
 	watchers   atomic.Int64
+	caughtUp   atomic.Pointer[time.Time] // when the hub last had all there was
+	logBytes   atomic.Int64              // what the log takes on the disk
+	cutAt      atomic.Int64              // from where on the log has every revision
 	closing    sync.Once
 }
 
@@ -52,7 +57,7 @@ func Open(ctx context.Context, config Config) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
-	d := &Database{config: config, pool: pool, peers: newPeers(strconv.FormatUint(rand.Uint64(), 36))}
+	d := &Database{config: config, pool: pool, tracer: config.tracer(), peers: newPeers(strconv.FormatUint(rand.Uint64(), 36))}
 	if err := d.start(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("opening database: %w", err)
@@ -72,6 +77,8 @@ func (d *Database) start(ctx context.Context) error {
 	d.hub = newHub(at)
 	d.index = &readIndex{read: d.revision}
 	d.writes = newCommitter(d)
+	now := time.Now()
+	d.caughtUp.Store(&now)
 
 	// The database outlives the context of Open but keeps its logger.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -52,6 +52,7 @@ func (d *Database) follow(ctx context.Context) {
 // catchUp reads the log up to its end, in parts of a limit.
 func (d *Database) catchUp(ctx context.Context, limit int) error {
 	for {
+		begin := time.Now()
 		last := d.hub.position().rev
 		changes, at, err := d.tail(ctx, last, limit)
 		if err != nil {
@@ -62,10 +63,12 @@ func (d *Database) catchUp(ctx context.Context, limit int) error {
 			klog.FromContext(ctx).Info("Revisions jumped, restarting all watches",
 				"seen", last, "current", at.rev)
 			d.hub.restart(at)
+			d.caughtUp.Store(&begin)
 			return nil
 		}
 		d.hub.publish(changes)
 		if len(changes) < limit {
+			d.caughtUp.Store(&begin)
 			return nil
 		}
 	}

@@ -11,29 +11,48 @@ import (
 	"k8s.io/component-base/metrics/testutil"
 )
 
+// gaugeOf returns the value of a metric, which must be there.
+func gaugeOf(t *testing.T, registry metrics.KubeRegistry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	registry := metrics.NewKubeRegistry()
 	registry.CustomMustRegister(f.db.Collector())
-	check := func(watchers int, inUse int, revision int64) {
+	// Those that depend on the clock, or on how busy the machine is, are only there.
+	clocked := []string{"stores_storage_watch_lag_seconds", "stores_storage_pool_idle", "stores_storage_pool_waits_total", "stores_storage_pool_wait_seconds_total", "stores_storage_log_bytes"}
+	check := func(watchers int, revision, kept int64) {
 		t.Helper()
-		want := fmt.Sprintf(`
-# HELP stores_storage_pool_in_use [ALPHA] Connections of the pool that are in use.
-# TYPE stores_storage_pool_in_use gauge
-stores_storage_pool_in_use %d
-# HELP stores_storage_pool_max [ALPHA] The most connections that the pool may have.
-# TYPE stores_storage_pool_max gauge
-stores_storage_pool_max 4
-# HELP stores_storage_revision [ALPHA] The latest revision that this process has seen.
-# TYPE stores_storage_revision gauge
-stores_storage_revision %d
-# HELP stores_storage_watchers [ALPHA] Watches open on the storage, below the watch cache.
-# TYPE stores_storage_watchers gauge
-stores_storage_watchers %d
-`, inUse, revision, watchers)
-		if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
-			"stores_storage_pool_in_use", "stores_storage_pool_max", "stores_storage_revision", "stores_storage_watchers"); err != nil {
+		want := ""
+		names := []string{}
+		for _, m := range []struct {
+			name, help string
+			value      int64
+		}{
+			{"compaction_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.", kept},
+			{"compaction_revision", "The revision below which lists and watches are no longer served.", 0},
+			{"pool_max", "The most connections that the pool may have.", 4},
+			{"revision", "The latest revision that this process has seen.", revision},
+			{"watchers", "Watches open on the storage, below the watch cache.", int64(watchers)},
+		} {
+			name := "stores_storage_" + m.name
+			names = append(names, name)
+			want += fmt.Sprintf("# HELP %s [ALPHA] %s\n# TYPE %[1]s gauge\n%[1]s %[3]d\n", name, m.help, m.value)
+		}
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), names...); err != nil {
 			t.Error(err)
 		}
 	}
@@ -46,23 +65,47 @@ stores_storage_watchers %d
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(1, 1, revisionOf(t, pod))
+	check(1, revisionOf(t, pod), 0)
+	if inUse := gaugeOf(t, registry, "stores_storage_pool_in_use"); inUse < 1 {
+		t.Errorf("%v connections in use, one is held", inUse)
+	}
 	conn.Release()
 	w.Stop()
 	for range w.ResultChan() { // until it is over
 	}
-	check(0, 0, revisionOf(t, pod))
+	if err := f.db.measureLog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check(0, revisionOf(t, pod), 2)
+	for _, name := range clocked {
+		gaugeOf(t, registry, name)
+	}
+	if bytes := gaugeOf(t, registry, "stores_storage_log_bytes"); bytes < 8192 {
+		t.Errorf("the log has %v bytes", bytes)
+	}
+	f.cut(t, revisionOf(t, pod))
 	families, err := legacyregistry.DefaultGatherer.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ops := map[string]uint64{}
+	cuts := uint64(0)
 	for _, family := range families {
+		if family.GetName() == "stores_storage_compaction_duration_seconds" {
+			for _, m := range family.GetMetric() {
+				if m.GetLabel()[0].GetValue() == "success" {
+					cuts += m.GetHistogram().GetSampleCount()
+				}
+			}
+		}
 		if family.GetName() == "stores_storage_operation_duration_seconds" {
 			for _, m := range family.GetMetric() {
 				ops[m.GetLabel()[0].GetValue()] = m.GetHistogram().GetSampleCount()
 			}
 		}
+	}
+	if cuts == 0 {
+		t.Error("no cut was observed")
 	}
 	if ops["create"] == 0 || ops["watch"] == 0 {
 		t.Errorf("operations observed: %v", ops)

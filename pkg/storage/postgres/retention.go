@@ -22,13 +22,28 @@ const (
 	cutTimeout = 10 * time.Minute
 )
 
-// retain takes from the log what is neither current nor to be kept. Every replica
-// tries, one at a time does it.
+// retain takes from the log what is neither current nor to be kept, and measures it.
+// Every replica tries, one at a time cuts.
 func (d *Database) retain(ctx context.Context) {
-	if d.config.HistoryRetention == 0 && d.config.HistoryMaxBytes == 0 {
-		return
+	every(ctx, retentionInterval, "retention", func(ctx context.Context) error {
+		if d.config.HistoryRetention > 0 || d.config.HistoryMaxBytes > 0 {
+			if err := d.cutLog(ctx); err != nil {
+				return err
+			}
+		}
+		return d.measureLog(ctx)
+	})
+}
+
+// measureLog notes the figures of the log that take a query to find out.
+func (d *Database) measureLog(ctx context.Context) error {
+	var bytes, from int64
+	if err := d.pool.QueryRow(ctx, logSizeQuery).Scan(&bytes, &from); err != nil {
+		return fmt.Errorf("measuring the log: %w", err)
 	}
-	every(ctx, retentionInterval, "retention", d.cutLog)
+	d.logBytes.Store(bytes)
+	d.cutAt.Store(from)
+	return nil
 }
 
 // cutLog cuts the log down once, if that is due.
@@ -75,7 +90,9 @@ func (d *Database) withCut(ctx context.Context, choose func(context.Context, *pg
 		return nil
 	}
 	begin := time.Now()
-	if err := cutAt(ctx, conn, *cut); err != nil {
+	err = cutAt(ctx, conn, *cut)
+	observeCut(begin, err)
+	if err != nil {
 		return fmt.Errorf("cutting the log at revision %d: %w", *cut, err)
 	}
 	klog.FromContext(ctx).Info("Cut the log", "revision", *cut, "took", time.Since(begin))

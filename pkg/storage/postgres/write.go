@@ -59,6 +59,8 @@ func answer(ctx context.Context, writes []*write, changes []*change, err error) 
 // attempt commits a batch and returns what it changed. After an error nothing was
 // changed, unless the error is the timeout of resolve.
 func (d *Database) attempt(ctx context.Context, writes []*write) ([]*change, error) {
+	ctx, span := d.traceCommit(ctx, writes)
+	defer span.End()
 	b := batchAttempt{id: rand.Int64(), writes: writes, after: d.hub.position().rev}
 	changes, err := d.send(ctx, &b)
 	if hasCode(err, codeCheckViolation) {
