@@ -155,16 +155,14 @@ begin
         execute format('lock table %s in share update exclusive mode', r.part);
     end loop;
     perform set_config('lock_timeout', '50ms', true);
+    perform pg_advisory_xact_lock(hashtext(current_schema() || '.log'));
+    lock table only log in access exclusive mode;
     if to_regclass('log_rest') is not null then
-        -- The counter's lock keeps writers away for the last few rows, and must come
-        -- before that of the log, as it does for them.
-        perform from meta for update;
+        -- What was written since the last step. Nobody can write now.
         select upper into strict v_upper from log_partitions() where lower < p_cut and upper > p_cut;
         insert into log_rest select * from log
         where rev > (select coalesce(max(rev), p_cut - 1) from log_rest) and rev < v_upper;
     end if;
-    perform pg_advisory_xact_lock(hashtext(current_schema() || '.log'));
-    lock table only log in access exclusive mode;
     select min(lower) into v_lower from log_partitions();
     for r in select part from log_partitions() where lower < p_cut loop
         execute format('alter table log detach partition %s', r.part);
