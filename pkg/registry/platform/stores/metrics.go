@@ -13,14 +13,12 @@ const (
 
 var (
 	quotaDenied = metrics.NewCounterVec(&metrics.CounterOpts{
-		Namespace:      "stores",
-		Name:           "quota_denied_total",
+		Name:           "stores_quota_denied_total",
 		Help:           "Writes of stores refused because something is used up, by what: places of the owner or of the namespace, or the host.",
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"reason"})
 	rateLimited = metrics.NewCounter(&metrics.CounterOpts{
-		Namespace:      "stores",
-		Name:           "rate_limited_total",
+		Name:           "stores_rate_limited_total",
 		Help:           "Creations of stores refused because too many came before them.",
 		StabilityLevel: metrics.ALPHA,
 	})
