@@ -37,6 +37,8 @@ func (d *Database) retain(ctx context.Context) {
 
 // measureLog notes the figures of the log that take a query to find out.
 func (d *Database) measureLog(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	var bytes, from int64
 	if err := d.pool.QueryRow(ctx, logSizeQuery).Scan(&bytes, &from); err != nil {
 		return fmt.Errorf("measuring the log: %w", err)

@@ -55,7 +55,7 @@ func newGrownFixture(b *testing.B) *fixture {
 			b.Fatal(err)
 		}
 	}
-	if err := f.db.catchUp(b.Context()); err != nil {
+	if err := f.db.catchUp(b.Context(), tailLimit); err != nil {
 		b.Fatal(err)
 	}
 	return f
