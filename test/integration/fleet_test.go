@@ -193,14 +193,20 @@ func (f *fleet) list(t *testing.T) []v1alpha1.Store {
 	return list.Items
 }
 
-// follow has see called with every state of the fleet's stores until the test ends.
-func (f *fleet) follow(t *testing.T, see func(*v1alpha1.Store)) {
+// follow has see called with every state of the fleet's stores until the test ends,
+// and with the last of those that are gone.
+func (f *fleet) follow(t *testing.T, see func(store *v1alpha1.Store, gone bool)) {
 	t.Helper()
 	factory := platforminformers.NewSharedInformerFactory(f.config.Stores, 0)
 	informer := factory.Platform().V1alpha1().Stores().Informer()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { see(obj.(*v1alpha1.Store)) },
-		UpdateFunc: func(_, obj any) { see(obj.(*v1alpha1.Store)) },
+		AddFunc:    func(obj any) { see(obj.(*v1alpha1.Store), false) },
+		UpdateFunc: func(_, obj any) { see(obj.(*v1alpha1.Store), false) },
+		DeleteFunc: func(obj any) {
+			if store, ok := obj.(*v1alpha1.Store); ok {
+				see(store, true)
+			}
+		},
 	}); err != nil {
 		t.Fatal(err)
 	}
