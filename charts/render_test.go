@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -180,6 +181,25 @@ func assertRestricted(t *testing.T, objects []object) {
 			if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
 				t.Errorf("%s/%s can write to its image", owner, container.Name)
 			}
+		}
+	}
+}
+
+// A chart has to stand for itself, so what the charts of engines share is there twice.
+// It stays the same but for the chart's name.
+func TestSharedTemplatesAreTheSame(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"route.yaml", "serviceaccount.yaml", "settings.yaml"} {
+		text := map[string]string{}
+		for _, chart := range []string{"medusa", "woocommerce"} {
+			file, err := fs.ReadFile(FS(), chart+"/templates/"+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text[chart] = strings.ReplaceAll(string(file), chart+".", "chart.")
+		}
+		if diff := cmp.Diff(text["medusa"], text["woocommerce"]); diff != "" {
+			t.Errorf("%s (-medusa +woocommerce):\n%s", name, diff)
 		}
 	}
 }
