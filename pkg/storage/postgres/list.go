@@ -23,6 +23,9 @@ const (
 	maxPage = 10000
 	// unlimited is a page that holds everything, with room to ask for one more.
 	unlimited = math.MaxInt64 - 1
+	// maxCount bounds how many keys are counted: a page must not take time by how many
+	// follow it.
+	maxCount = 10000
 )
 
 // listing is one GetList under way.
@@ -39,7 +42,7 @@ type listing struct {
 
 	lastKey  string
 	more     bool  // keys follow lastKey
-	inPage   int64 // keys from the start of the last page on, that page included
+	inPage   int64 // keys from the start of the last page on, that page included; maxCount+1 for more
 	resuming string
 }
 
@@ -86,7 +89,10 @@ func (l *listing) read(ctx context.Context) error {
 		size = min(limit, maxPage)
 	}
 	// The remaining count is only reported to those who page without a selector.
-	count := limit > 0 && l.opts.Predicate.Empty()
+	count := int64(0)
+	if limit > 0 && l.opts.Predicate.Empty() {
+		count = maxCount + 1
+	}
 	for {
 		// One more key than wanted tells whether there are more.
 		p, err := l.storage.db.list(ctx, l.keys, l.rev, size+1, count)
@@ -182,6 +188,9 @@ func (l *listing) finish(listObj runtime.Object) error {
 	token, remaining, err := storage.PrepareContinueToken(l.lastKey, l.prefix, l.rev, l.inPage, l.more, l.opts)
 	if err != nil {
 		return err
+	}
+	if l.inPage > maxCount {
+		remaining = nil // the API lets it be unknown
 	}
 	if err := l.storage.versioner.UpdateList(listObj, uint64(l.rev), token, remaining); err != nil {
 		return err

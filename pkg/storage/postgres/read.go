@@ -74,13 +74,14 @@ func (d *Database) get(ctx context.Context, key string) (*record, int64, error) 
 type page struct {
 	at      position
 	records []record
-	count   int64 // keys in the range asked for, if asked
+	count   int64 // keys in the range asked for, up to what was asked
 }
 
-// list reads up to limit keys of r in order, as of revision rev or, for 0, the latest.
+// list reads up to limit keys of r in order, as of revision rev or, for 0, the latest,
+// and counts up to count of them.
 // The caller checks the position returned: below its compact revision, or above its
 // latest, the page means nothing.
-func (d *Database) list(ctx context.Context, r keyRange, rev int64, limit int64, count bool) (page, error) {
+func (d *Database) list(ctx context.Context, r keyRange, rev, limit, count int64) (page, error) {
 	query, args := listQuery, []any{r.from, r.to, r.after, limit, count}
 	if rev > 0 {
 		query, args = listAtQuery, append(args, rev)

@@ -1,8 +1,9 @@
 -- A page of the current state of keys in [$1, $2), without $1 itself if $3, and the
--- revision of that state, in one snapshot. If $5, also the number of keys in range.
+-- revision of that state, in one snapshot. Also the number of keys in range, up to $5.
 select meta.rev, meta.compact_rev, page.key, page.mod, page.value,
-       case when $5 then (select count(*) from head where key >= $1 and key < $2 and not ($3 and key = $1))
-            else 0 end
+       (select count(*) from (
+           select from head where key >= $1 and key < $2 and not ($3 and key = $1) limit $5
+       ) counted)
 from meta
 left join lateral (
     select head.key, head.mod, log.value

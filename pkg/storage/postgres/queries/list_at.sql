@@ -6,10 +6,12 @@ with changed as (
     where rev > $6 and prev between 1 and $6 and key >= $1 and key < $2 and not ($3 and key = $1)
 )
 select meta.rev, meta.compact_rev, page.key, page.mod, page.value,
-       case when $5 then (select count(*) from head
-                          where mod <= $6 and key >= $1 and key < $2 and not ($3 and key = $1))
-                         + (select count(*) from changed)
-            else 0 end
+       (select count(*) from (
+           (select from head where mod <= $6 and key >= $1 and key < $2 and not ($3 and key = $1) limit $5)
+           union all
+           select from changed
+           limit $5
+       ) counted)
 from meta
 left join lateral (
     select s.key, s.mod, log.value
