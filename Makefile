@@ -70,9 +70,11 @@ bench-storage-growth: packages ## See what operations cost on up to a million ob
 	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(or $(BENCH),-output docs/benchmarks/storage-growth.md)
 
 $(BIN)/etcd:
+	mkdir -p $(@D)
 	go build -ldflags='-s -w' -o $@ ./hack/localcluster/cmd/etcd
 
 $(BIN)/kine: hack/kine/go.mod
+	mkdir -p $(@D)
 	cd hack/kine && GOWORK=off go build -ldflags='-s -w' -o ../../$@ github.com/k3s-io/kine
 	touch $@
 

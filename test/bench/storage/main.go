@@ -42,6 +42,7 @@ type options struct {
 	output     string // the file for the results, besides what is printed
 	growth     string // the file to draw the growth of costs to, instead of comparing
 	objects    int64
+	log        string // the file for what libraries log
 	profile    string // the file for a profile of this process
 }
 
@@ -62,6 +63,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		file     = flags.String("output", "", "file to write the results to in Markdown, with where they come from")
 		growth   = flags.String("growth", "", "draw to this file how costs grow with the data, instead of comparing")
 		objects  = flags.Int64("objects", 1000000, "the most objects for -growth, at least 100; there are ten times the revisions")
+		log      = flags.String("log", "", "file for what the API server library logs")
 		profile  = flags.String("cpuprofile", "", "file to write a profile of this process to, for go tool pprof")
 		quick    = flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
 	)
@@ -72,7 +74,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 		*rounds, *duration, *clients = 1, 700*time.Millisecond, "1,64,256"
 		*what = strings.ReplaceAll(*what, ",upstream", "")
 	}
-	o := &options{programs: *programs, rounds: *rounds, duration: *duration, output: *file, growth: *growth, objects: *objects, profile: *profile}
+	o := &options{programs: *programs, rounds: *rounds, duration: *duration, output: *file, growth: *growth, objects: *objects, log: *log, profile: *profile}
 	for _, field := range strings.Split(*clients, ",") {
 		var n int
 		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
@@ -115,9 +117,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// Of what the libraries log, errors go to the standard error output all the same.
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	if err := o.keepLog(); err != nil {
+		return err
+	}
 	scope := &process.Scope{}
 	defer scope.End()
 	m, err := newMachinery(ctx, scope, o.programs)
@@ -151,6 +153,24 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return os.WriteFile(o.output, []byte("# "+o.title()+"\n\n"+origin+"\n"+table.String()), 0o644)
 }
 
+// keepLog has the libraries log into a file, or nowhere: they report as errors what a
+// benchmark does on purpose, such as ending watches.
+func (o *options) keepLog() error {
+	log := io.Discard
+	if o.log != "" {
+		file, err := os.Create(o.log)
+		if err != nil {
+			return err
+		}
+		log = file // until the process ends
+	}
+	var settings flag.FlagSet
+	klog.InitFlags(&settings)
+	klog.LogToStderr(false)
+	klog.SetOutput(log)
+	return settings.Set("stderrthreshold", "FATAL")
+}
+
 func (o *options) title() string {
 	if o.growth != "" {
 		return "Costs of the storage as data grows"
@@ -180,6 +200,9 @@ func (o *options) compare(ctx context.Context, m *machinery, out, progress io.Wr
 	var failures []error
 	for round := range o.rounds {
 		failures = append(failures, o.measure(ctx, m, r, round, progress))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	return errors.Join(append(failures, r.write(out, rowsFor(o.clients)))...)
 }
@@ -192,10 +215,14 @@ func (o *options) measure(ctx context.Context, m *machinery, r *results, round i
 		if err != nil {
 			return err
 		}
-		if err := measureCeilings(ctx, m, pgbench, o.clients, o.duration, func(row string, rate float64) {
+		err = measureCeilings(ctx, m, pgbench, o.clients, o.duration, func(row string, rate float64) {
 			r.add(round, row, ceiling, rate, "")
-		}); err != nil {
-			return err
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			fmt.Fprintf(progress, "pgbench failed: %v\n", err)
 		}
 	}
 	var failures []error
