@@ -24,8 +24,10 @@ func TestMedusaNetworkPolicies(t *testing.T) {
 			ingress: []string{"pod order: http", "namespace platform.dev/reaches-stores=true: http"},
 			egress:  []string{dns, "pod postgres: postgres"},
 		},
-		"postgres":  {ingress: []string{"pod medusa: postgres", "pod bootstrap: postgres"}},
+		"postgres":  {ingress: []string{"pod medusa: postgres", "pod bootstrap: postgres", "pod backup: postgres", "pod restore: postgres"}},
 		"bootstrap": {egress: []string{dns, "pod postgres: postgres"}},
+		"backup":    {egress: []string{dns, "pod postgres: postgres"}},
+		"restore":   {egress: []string{dns, "pod postgres: postgres"}},
 		"order":     {egress: []string{dns, "pod medusa: http"}},
 		"stranger":  {},
 	}

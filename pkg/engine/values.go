@@ -80,6 +80,20 @@ func Digest(values map[string]any) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
+// VersionDigest identifies what the version of e that is called name runs: another
+// name, chart version or values make another digest. Errors are as of Values.
+func VersionDigest(e *v1alpha1.Engine, name string) (string, error) {
+	version, err := Version(e, name)
+	if err != nil {
+		return "", err
+	}
+	values, err := decode(version.Values)
+	if err != nil {
+		return "", fmt.Errorf("%w: reading the values of version %q: %w", ErrValues, version.Name, err)
+	}
+	return Digest(map[string]any{"name": version.Name, "chartVersion": version.ChartVersion, "values": values})
+}
+
 // decode reads a JSON object. Whole numbers become int64, because a template
 // prints a large float64 in scientific notation.
 func decode(raw *runtime.RawExtension) (map[string]any, error) {

@@ -86,7 +86,7 @@ const reasonOther = "Other"
 // failureReasons are the reasons that metrics tell apart. What clusters' events and
 // containers report is without bounds, and each reason would be a series.
 var failureReasons = sets.New(append([]string{
-	"CredentialsLost", "ChartUnavailable", "ContainerFailed", "EngineNotFound", "Error", "Forbidden", "InvalidEngine", "InvalidValues",
+	"BackupFailed", "CredentialsLost", "ChartUnavailable", "ContainerFailed", "EngineNotFound", "Error", "Forbidden", "Hibernated", "InvalidEngine", "InvalidValues",
 	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "ReleaseFailed", "RevisionLost", "RollbackFailed",
 	"UpgradeFailed", "VersionNotOffered", reasonDrifted,
 	// Of workloads and pods.

@@ -40,9 +40,11 @@ const (
 	// deletionPolicy.
 	LabelRetained = "platform.dev/retained"
 	// LabelChartDigest and LabelValuesDigest are on every revision of a store's
-	// release and tell what it was made from.
-	LabelChartDigest  = "platform.dev/chart-digest"
-	LabelValuesDigest = "platform.dev/values-digest"
+	// release and tell what it was made from, and LabelVersionDigest which version
+	// of the engine.
+	LabelChartDigest   = "platform.dev/chart-digest"
+	LabelValuesDigest  = "platform.dev/values-digest"
+	LabelVersionDigest = "platform.dev/version-digest"
 )
 
 // NamespaceName is the namespace that a store gets. It is fixed for the

@@ -48,7 +48,7 @@ func TestNewStoreBecomesReady(t *testing.T) {
 		ObservedGeneration: 1, Namespace: testNamespace, Version: "2.0",
 		URL: "https://flowers.localhost", AdminURL: "https://flowers.localhost/app",
 		Release: &v1alpha1.StoreRelease{Name: "store", Chart: "shop", ChartVersion: "1.0.0", Revision: 1,
-			Ready: &v1alpha1.ReadyRevision{Revision: 1, Digest: contentDigest(w.helm.Requests()[0].Labels),
+			Ready: &v1alpha1.ReadyRevision{Revision: 1, Generation: 1, Digest: contentDigest(w.helm.Requests()[0].Labels),
 				Chart: "shop", ChartVersion: "1.0.0", Version: "2.0", Plan: "small"},
 			Actions: []v1alpha1.ReleaseAction{{Action: "install", Revision: 1, Result: "succeeded", Time: metav1.NewTime(w.clock)}}},
 	}

@@ -56,9 +56,13 @@ func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *re
 	if err != nil {
 		return nil, nil, err
 	}
+	version, err := engine.VersionDigest(a.engine, a.store.Spec.Version)
+	if err != nil {
+		return nil, nil, err
+	}
 	request := &helm.Request{
 		Namespace: a.namespace, Name: ReleaseName, Chart: chart, Values: values,
-		Labels:      map[string]string{LabelChartDigest: chart.Digest, LabelValuesDigest: digest},
+		Labels:      map[string]string{LabelChartDigest: chart.Digest, LabelValuesDigest: digest, LabelVersionDigest: version},
 		Description: fmt.Sprintf("Store %s/%s generation %d", a.store.Namespace, a.store.Name, a.store.Generation),
 	}
 	if a.everReady() {
@@ -99,7 +103,7 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, erro
 	if a.release != nil {
 		r = waiting("Upgrading", "Helm brings the shop to what is asked for.", 0)
 		action, act = actionUpgrade, func() (*helm.Release, error) { return c.helm.Upgrade(ctx, request) }
-		if a.release.Status == helm.StatusDeployed && contentDigest(a.release.Labels) == goal {
+		if a.release.Status == helm.StatusDeployed && contentDigest(a.release.Labels) == goal && !a.restorePending() {
 			drift, err := c.drift(ctx, a)
 			if err != nil {
 				return result{}, err
@@ -108,6 +112,9 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, erro
 				return c.repair(ctx, a, drift, action, act)
 			}
 			return a.releaseDone(request.Chart), nil
+		}
+		if r, err := c.dataReady(ctx, a); err != nil || r.outcome != outcomeDone {
+			return r, err
 		}
 	}
 	pace := &a.memory.helm

@@ -37,13 +37,23 @@ func (a *attempt) takenBack() bool {
 		return false
 	}
 	failed := a.store.Status.Release.Failed
-	return failed != nil && a.request != nil && failed.Digest == contentDigest(a.request.Labels)
+	return failed != nil && a.request != nil && failed.Digest == a.goal()
+}
+
+// goal identifies what the store asks for: the chart and the values, and a
+// backup's data if it has not come.
+func (a *attempt) goal() string {
+	goal, restore := contentDigest(a.request.Labels), a.store.Spec.Restore
+	if restore != nil && (a.restorePending() || a.store.Status.Restored.Result == restoreFailed) {
+		goal += " " + restoreID(restore)
+	}
+	return goal
 }
 
 // mayTakeBack is true if there is something to return to: what was ready before,
 // and is not the same. A hibernated shop is not woken by returning.
 func (c *Controller) mayTakeBack(a *attempt) bool {
-	return a.everReady() && a.request != nil && a.store.Status.Release.Ready.Digest != contentDigest(a.request.Labels) &&
+	return a.everReady() && a.request != nil && (a.restorePending() || a.store.Status.Release.Ready.Digest != contentDigest(a.request.Labels)) &&
 		!a.takenBack() && a.store.Spec.PowerState != v1alpha1.PowerStateHibernated
 }
 
@@ -51,7 +61,7 @@ func (c *Controller) mayTakeBack(a *attempt) bool {
 func (c *Controller) takeBack(a *attempt, why string) result {
 	status := a.releaseStatus()
 	status.Failed = &v1alpha1.FailedUpgrade{
-		Digest: contentDigest(a.request.Labels), Version: a.store.Spec.Version, Plan: a.store.Spec.Plan,
+		Digest: a.goal(), Version: a.store.Spec.Version, Plan: a.store.Spec.Plan,
 		Message: clip(why), ReturnedTo: status.Ready.Revision, Time: c.timestamp(),
 	}
 	return failed("UpgradeFailed", why, time.Millisecond)
@@ -113,10 +123,10 @@ func (a *attempt) noteReady() {
 	status := a.releaseStatus()
 	ready := &v1alpha1.ReadyRevision{
 		Revision: status.Revision, Digest: contentDigest(a.release.Labels), Chart: status.Chart, ChartVersion: status.ChartVersion,
-		Version: a.store.Status.Version, Plan: a.store.Spec.Plan,
+		Version: a.store.Status.Version, Plan: a.store.Spec.Plan, Generation: a.store.Generation,
 	}
 	if a.takenBack() {
-		ready.Plan = status.Ready.Plan
+		ready.Plan, ready.Generation = status.Ready.Plan, status.Ready.Generation
 	}
 	status.Ready = ready
 }

@@ -141,13 +141,9 @@ func (c *Controller) missingWorkloads(ctx context.Context, a *attempt) (string, 
 	if a.release.Status != helm.StatusDeployed {
 		return "", nil
 	}
-	objects, ok := a.memory.objects[a.release.Revision]
-	if !ok {
-		var err error
-		if objects, err = c.helm.Objects(ctx, a.namespace, ReleaseName, a.release.Revision); err != nil {
-			return "", err
-		}
-		a.memory.objects = map[int][]helm.Object{a.release.Revision: objects}
+	objects, err := c.objects(ctx, a)
+	if err != nil {
+		return "", err
 	}
 	if err := c.readWorkloads(ctx, a); err != nil {
 		return "", err
@@ -167,8 +163,21 @@ func (c *Controller) missingWorkloads(ctx context.Context, a *attempt) (string, 
 	return "", nil
 }
 
-// runJobAgain deletes a job that has failed for good, so that the release makes
-// it anew, and returns when to look again. Jobs of a release can be run any
+// objects are what the manifest of the newest revision holds.
+func (c *Controller) objects(ctx context.Context, a *attempt) ([]helm.Object, error) {
+	objects, ok := a.memory.objects[a.release.Revision]
+	if !ok {
+		var err error
+		if objects, err = c.helm.Objects(ctx, a.namespace, ReleaseName, a.release.Revision); err != nil {
+			return nil, err
+		}
+		a.memory.objects = map[int][]helm.Object{a.release.Revision: objects}
+	}
+	return objects, nil
+}
+
+// runJobAgain deletes a job that has failed for good, so that it is made
+// anew, and returns when to look again. Jobs of a release can be run any
 // number of times; that is asked of every chart.
 func (c *Controller) runJobAgain(ctx context.Context, a *attempt, name string) (time.Duration, error) {
 	if hold := a.memory.jobs.wait(name, c.now()); hold > 0 {
@@ -178,9 +187,8 @@ func (c *Controller) runJobAgain(ctx context.Context, a *attempt, name string) (
 	if a.memory.jobs.failures == 1 {
 		return delay, nil
 	}
-	err := c.kube.BatchV1().Jobs(a.namespace).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground)})
-	if err != nil {
-		return 0, fmt.Errorf("deleting Job %s: %w", name, err)
+	if err := c.deleteJob(ctx, a, name); err != nil {
+		return 0, err
 	}
 	c.events.Eventf(a.store, nil, corev1.EventTypeWarning, "JobRetried", "RetryJob", "Job %s has failed and is run again.", name)
 	return delay, nil

@@ -171,3 +171,83 @@ func TestRollbackIsAtomic(t *testing.T) {
 		t.Errorf("plan %s, generation %d, labels %v", got.Spec.Plan, got.Generation, got.Labels)
 	}
 }
+
+// A rollback brings the data back that the shop had when it left the revision, and
+// nobody else can ask for data.
+func TestRollbackAsksForData(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	stores := platformClient(t, env.Admin()).Stores(namespace)
+	withRestore := newStore("flowers", engine)
+	withRestore.Spec.Restore = &v1alpha1.StoreRestore{Backup: "a-guess", Time: metav1.Now()}
+	created := create(t, namespace, withRestore)
+	if created.Spec.Restore != nil {
+		t.Fatalf("a client has asked for data at the creation: %+v", created.Spec.Restore)
+	}
+	titled := edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Roses" })
+	current := edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Version = "1.0" })
+	withData := func(to *v1alpha1.Store, options metav1.CreateOptions) (*v1alpha1.Store, error) {
+		return stores.Rollback(t.Context(), "flowers", &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{
+			ResourceVersion: to.ResourceVersion, Data: v1alpha1.RollbackDataRestore,
+		}}, options)
+	}
+	refused := func(to *v1alpha1.Store, parts ...string) {
+		t.Helper()
+		_, err := withData(to, metav1.CreateOptions{})
+		if !apierrors.IsInvalid(err) {
+			t.Fatalf("got %v, want Invalid", err)
+		}
+		contains(t, err.Error(), parts...)
+	}
+	refused(created, "spec.data", "no backup of generation 1 with version "+created.Spec.Version, "status.backups has: none")
+
+	current.Status.Backups = []v1alpha1.StoreBackup{
+		{Name: "newer", Time: metav1.Now(), Version: created.Spec.Version, FirstGeneration: 1, LastGeneration: 2},
+		{Name: "older", Time: metav1.Now(), Version: created.Spec.Version, FirstGeneration: 1, LastGeneration: 2},
+	}
+	if _, err := stores.UpdateStatus(t.Context(), current, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	refused(current, "no backup of generation 3 with version 1.0", "newer (version "+created.Spec.Version+", generations 1 to 2), older")
+
+	if dry, err := withData(titled, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil || dry.Spec.Restore == nil {
+		t.Errorf("dry run: %+v, error %v", dry, err)
+	}
+	back, err := withData(titled, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Spec.Restore == nil || back.Spec.Restore.Backup != "newer" || back.Spec.Restore.Time.IsZero() || back.Spec.Version != created.Spec.Version || back.Spec.DisplayName != "Roses" {
+		t.Errorf("the spec is %+v", back.Spec)
+	}
+	if back.Generation != 4 {
+		t.Errorf("generation %d, want 4", back.Generation)
+	}
+
+	named, err := stores.Rollback(t.Context(), "flowers", &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{
+		ResourceVersion: created.ResourceVersion, Data: v1alpha1.RollbackDataRestore, Backup: "older",
+	}}, metav1.CreateOptions{})
+	if err != nil || named.Spec.Restore.Backup != "older" {
+		t.Errorf("by name: %+v, error %v", named, err)
+	}
+	back = named
+	_, err = stores.Rollback(t.Context(), "flowers", &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{
+		ResourceVersion: created.ResourceVersion, Data: v1alpha1.RollbackDataRestore, Backup: "lost",
+	}}, metav1.CreateOptions{})
+	if !apierrors.IsInvalid(err) {
+		t.Errorf("by a name that there is not: %v, want Invalid", err)
+	}
+
+	// What was asked for stays, whoever writes the store, and however.
+	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Restore, s.Spec.Plan = nil, "large" })
+	kept, err := rollBack(t, env.Admin(), created, created.ResourceVersion, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(back.Spec.Restore, kept.Spec.Restore); diff != "" {
+		t.Errorf("what was asked for (-then +now):\n%s", diff)
+	}
+
+	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.PowerState = v1alpha1.PowerStateHibernated })
+	refused(created, "hibernated")
+}

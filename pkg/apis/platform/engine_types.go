@@ -32,6 +32,7 @@ type EngineSpec struct {
 	Credentials    []Credential
 	AdminLogin     *AdminLogin
 	Storefront     Storefront
+	Backup         *EngineBackup
 
 	ProgressDeadlineSeconds int32
 }
@@ -124,6 +125,13 @@ const (
 	RandomAlphanumeric RandomFormat = "Alphanumeric"
 	RandomHex          RandomFormat = "Hex"
 )
+
+// EngineBackup names the chart's CronJobs that are templates of jobs with a
+// store's data.
+type EngineBackup struct {
+	BackupCronJob  string
+	RestoreCronJob string
+}
 
 // Storefront says how to reach a shop and how to tell that it sells.
 type Storefront struct {

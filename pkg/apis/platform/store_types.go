@@ -29,7 +29,14 @@ type StoreSpec struct {
 	DeletionProtection bool
 	DeletionPolicy     DeletionPolicy
 	Values             *runtime.RawExtension
+	Restore            *StoreRestore
 	Owner              string
+}
+
+// StoreRestore asks for the data of a backup.
+type StoreRestore struct {
+	Backup string
+	Time   metav1.Time
 }
 
 // PowerState says whether a store's workload runs.
@@ -60,6 +67,26 @@ type StoreStatus struct {
 	AdminURL           string
 	Version            string
 	Release            *StoreRelease
+	Backups            []StoreBackup
+	Restored           *RestoreOutcome
+}
+
+// StoreBackup is a copy of a store's data.
+type StoreBackup struct {
+	Name            string
+	Time            metav1.Time
+	Version         string
+	FirstGeneration int64
+	LastGeneration  int64
+	Bytes           int64
+}
+
+// RestoreOutcome is what became of a StoreRestore.
+type RestoreOutcome struct {
+	Backup  string
+	Time    metav1.Time
+	Result  string
+	Message string
 }
 
 // StoreStep is one stage of provisioning a store.
@@ -102,6 +129,7 @@ type ReadyRevision struct {
 	ChartVersion string
 	Version      string
 	Plan         string
+	Generation   int64
 }
 
 // FailedUpgrade is an upgrade that was taken back.

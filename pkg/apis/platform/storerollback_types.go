@@ -16,4 +16,15 @@ type StoreRollback struct {
 // StoreRollbackSpec is the revision to return to.
 type StoreRollbackSpec struct {
 	ResourceVersion string
+	Data            RollbackData
+	Backup          string
 }
+
+// RollbackData says what a rollback does with the shop's data.
+type RollbackData string
+
+// What a rollback does with the shop's data.
+const (
+	RollbackDataKeep    RollbackData = "Keep"
+	RollbackDataRestore RollbackData = "Restore"
+)

@@ -32,6 +32,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.CredentialApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Engine"):
 		return &platformv1alpha1.EngineApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EngineBackup"):
+		return &platformv1alpha1.EngineBackupApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EnginePlan"):
 		return &platformv1alpha1.EnginePlanApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EngineSpec"):
@@ -48,8 +50,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.ReadyRevisionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ReleaseAction"):
 		return &platformv1alpha1.ReleaseActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RestoreOutcome"):
+		return &platformv1alpha1.RestoreOutcomeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Store"):
 		return &platformv1alpha1.StoreApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreBackup"):
+		return &platformv1alpha1.StoreBackupApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Storefront"):
 		return &platformv1alpha1.StorefrontApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StorefrontCheck"):
@@ -62,6 +68,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.StoreQuotaSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreRelease"):
 		return &platformv1alpha1.StoreReleaseApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreRestore"):
+		return &platformv1alpha1.StoreRestoreApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreSpec"):
 		return &platformv1alpha1.StoreSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreStatus"):

@@ -81,6 +81,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.CreateRate{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_CreateRate(ref),
 		v1alpha1.Credential{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_Credential(ref),
 		v1alpha1.Engine{}.OpenAPIModelName():                     schema_pkg_apis_platform_v1alpha1_Engine(ref),
+		v1alpha1.EngineBackup{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_EngineBackup(ref),
 		v1alpha1.EngineList{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineList(ref),
 		v1alpha1.EnginePlan{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EnginePlan(ref),
 		v1alpha1.EngineSpec{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineSpec(ref),
@@ -91,10 +92,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.RandomValue{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
 		v1alpha1.ReadyRevision{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref),
 		v1alpha1.ReleaseAction{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
+		v1alpha1.RestoreOutcome{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_RestoreOutcome(ref),
 		v1alpha1.SelfStoreQuotaReview{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReview(ref),
 		v1alpha1.SelfStoreQuotaReviewSpec{}.OpenAPIModelName():   schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewSpec(ref),
 		v1alpha1.SelfStoreQuotaReviewStatus{}.OpenAPIModelName(): schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewStatus(ref),
 		v1alpha1.Store{}.OpenAPIModelName():                      schema_pkg_apis_platform_v1alpha1_Store(ref),
+		v1alpha1.StoreBackup{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_StoreBackup(ref),
 		v1alpha1.StoreCreateRate{}.OpenAPIModelName():            schema_pkg_apis_platform_v1alpha1_StoreCreateRate(ref),
 		v1alpha1.StoreCredentials{}.OpenAPIModelName():           schema_pkg_apis_platform_v1alpha1_StoreCredentials(ref),
 		v1alpha1.StoreHistory{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_StoreHistory(ref),
@@ -106,6 +109,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.StoreQuotaList{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaList(ref),
 		v1alpha1.StoreQuotaSpec{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaSpec(ref),
 		v1alpha1.StoreRelease{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_StoreRelease(ref),
+		v1alpha1.StoreRestore{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_StoreRestore(ref),
 		v1alpha1.StoreRevision{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_StoreRevision(ref),
 		v1alpha1.StoreRollback{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_StoreRollback(ref),
 		v1alpha1.StoreRollbackSpec{}.OpenAPIModelName():          schema_pkg_apis_platform_v1alpha1_StoreRollbackSpec(ref),
@@ -3056,6 +3060,35 @@ func schema_pkg_apis_platform_v1alpha1_Engine(ref common.ReferenceCallback) comm
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_EngineBackup(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EngineBackup names the chart's CronJobs that are templates of jobs with a store's data. They are suspended; the provisioner makes Jobs from them, and sets BACKUP_NAME in the environment of their containers, the backup's name.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"backupCronJob": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupCronJob is the template of the job that writes a backup, while the shop sells or is stopped. A backup of the name that is there already is left as it is. One that BACKUP_SPARE names must be kept. The termination message of a container, not of an init container, must be a line for each backup that is then kept: its name, a space and its size in bytes.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"restoreCronJob": {
+						SchemaProps: spec.SchemaProps{
+							Description: "restoreCronJob is the template of the job that makes a backup the shop's data, while no pod of the release's Deployments and Jobs runs. It also gets RESTORE_ID, which is another for each rollback. It can be run again at any time, changes nothing if it fails, and nothing if the data is that of the same RESTORE_ID already. Without it data can only be brought back by hand.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"backupCronJob"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_EngineList(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3317,6 +3350,12 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 							Ref:         ref(v1alpha1.Storefront{}.OpenAPIModelName()),
 						},
 					},
+					"backup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backup says how the data of a store is backed up, which is done before each change of its version. Without it the engine's stores are upgraded without a backup.",
+							Ref:         ref(v1alpha1.EngineBackup{}.OpenAPIModelName()),
+						},
+					},
 					"progressDeadlineSeconds": {
 						SchemaProps: spec.SchemaProps{
 							Description: "progressDeadlineSeconds is how long a store may come no nearer to being ready. After that an upgrade has failed, and the store returns to what it ran before; a store that was never ready is Stalled, and still tried.",
@@ -3330,7 +3369,7 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 			},
 		},
 		Dependencies: []string{
-			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.AdminLogin{}.OpenAPIModelName(), v1alpha1.ChartSource{}.OpenAPIModelName(), v1alpha1.Credential{}.OpenAPIModelName(), v1alpha1.EnginePlan{}.OpenAPIModelName(), v1alpha1.EngineVersion{}.OpenAPIModelName(), v1alpha1.Storefront{}.OpenAPIModelName(), v1alpha1.ValueMapping{}.OpenAPIModelName()},
+			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.AdminLogin{}.OpenAPIModelName(), v1alpha1.ChartSource{}.OpenAPIModelName(), v1alpha1.Credential{}.OpenAPIModelName(), v1alpha1.EngineBackup{}.OpenAPIModelName(), v1alpha1.EnginePlan{}.OpenAPIModelName(), v1alpha1.EngineVersion{}.OpenAPIModelName(), v1alpha1.Storefront{}.OpenAPIModelName(), v1alpha1.ValueMapping{}.OpenAPIModelName()},
 	}
 }
 
@@ -3586,6 +3625,13 @@ func schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref common.ReferenceCallbac
 							Format:      "",
 						},
 					},
+					"generation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "generation is the newest generation of the store that was ready with it.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
 				},
 				Required: []string{"revision", "digest"},
 			},
@@ -3638,6 +3684,51 @@ func schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref common.ReferenceCallbac
 					},
 				},
 				Required: []string{"action", "result", "time"},
+			},
+		},
+		Dependencies: []string{
+			v1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_RestoreOutcome(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RestoreOutcome is what became of a StoreRestore.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"backup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backup and time are those of the StoreRestore.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when it was asked for.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"result": {
+						SchemaProps: spec.SchemaProps{
+							Description: "result is \"succeeded\" or \"failed\". If it failed, the data is what it was.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message tells why it failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"backup", "time", "result"},
 			},
 		},
 		Dependencies: []string{
@@ -3802,6 +3893,64 @@ func schema_pkg_apis_platform_v1alpha1_Store(ref common.ReferenceCallback) commo
 		},
 		Dependencies: []string{
 			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.StoreSpec{}.OpenAPIModelName(), v1alpha1.StoreStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_StoreBackup(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreBackup is a copy of a shop's data, on a volume in its namespace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the backup's name, which begins with its time.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when the backup was begun.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the engine version that stored the data.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"firstGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "firstGeneration and lastGeneration are the generations of the store that the shop was in with this data: a rollback to one of them brings it back. A backup of data that a restore has replaced may stand for none, and is then brought back by its name.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"lastGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastGeneration is the last of them.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"bytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytes is the backup's size.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"name", "time"},
+			},
+		},
+		Dependencies: []string{
+			v1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -4342,6 +4491,36 @@ func schema_pkg_apis_platform_v1alpha1_StoreRelease(ref common.ReferenceCallback
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_StoreRestore(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StoreRestore asks for the data of a backup. It is done once: status.restored tells what became of it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"backup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backup is the backup's name in status.backups.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when it was asked for.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"backup", "time"},
+			},
+		},
+		Dependencies: []string{
+			v1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_StoreRevision(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4478,6 +4657,22 @@ func schema_pkg_apis_platform_v1alpha1_StoreRollbackSpec(ref common.ReferenceCal
 							Format:      "",
 						},
 					},
+					"data": {
+						SchemaProps: spec.SchemaProps{
+							Description: "data says what becomes of the shop's data: Keep leaves it as it is, and Restore brings back what the shop had when it left the revision. The present data is backed up first.\n\n\nPossible enum values:\n - `\"Keep\"` leaves the data as it is.\n - `\"Restore\"` brings the data of the revision back.",
+							Default:     "Keep",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Keep", "Restore"},
+						},
+					},
+					"backup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backup names the backup to restore, one of status.backups that is of the revision's version. Left empty it is the newest that stands for the revision's generation.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 				Required: []string{"resourceVersion"},
 			},
@@ -4573,6 +4768,12 @@ func schema_pkg_apis_platform_v1alpha1_StoreSpec(ref common.ReferenceCallback) c
 							Ref:         ref(runtime.RawExtension{}.OpenAPIModelName()),
 						},
 					},
+					"restore": {
+						SchemaProps: spec.SchemaProps{
+							Description: "restore is the backup whose data was asked for last, written by the server when a rollback brings the data too. What a client sends here is ignored.",
+							Ref:         ref(v1alpha1.StoreRestore{}.OpenAPIModelName()),
+						},
+					},
 					"owner": {
 						SchemaProps: spec.SchemaProps{
 							Description: "owner is the user who created the store, written by the server from the authenticated request. What a client sends here is ignored. To create a store for somebody else, impersonate them (kubectl --as).",
@@ -4585,7 +4786,7 @@ func schema_pkg_apis_platform_v1alpha1_StoreSpec(ref common.ReferenceCallback) c
 			},
 		},
 		Dependencies: []string{
-			runtime.RawExtension{}.OpenAPIModelName()},
+			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.StoreRestore{}.OpenAPIModelName()},
 	}
 }
 
@@ -4679,11 +4880,38 @@ func schema_pkg_apis_platform_v1alpha1_StoreStatus(ref common.ReferenceCallback)
 							Ref:         ref(v1alpha1.StoreRelease{}.OpenAPIModelName()),
 						},
 					},
+					"backups": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "backups are the backups of the shop's data that are kept, the newest first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.StoreBackup{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"restored": {
+						SchemaProps: spec.SchemaProps{
+							Description: "restored tells what became of spec.restore.",
+							Ref:         ref(v1alpha1.RestoreOutcome{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.Condition{}.OpenAPIModelName(), v1alpha1.StoreRelease{}.OpenAPIModelName(), v1alpha1.StoreStep{}.OpenAPIModelName()},
+			v1.Condition{}.OpenAPIModelName(), v1alpha1.RestoreOutcome{}.OpenAPIModelName(), v1alpha1.StoreBackup{}.OpenAPIModelName(), v1alpha1.StoreRelease{}.OpenAPIModelName(), v1alpha1.StoreStep{}.OpenAPIModelName()},
 	}
 }
 

@@ -22,6 +22,12 @@ func Funcs(serializer.CodecFactory) []any {
 				s.DeletionPolicy = platform.DeletionPolicyDelete
 			}
 		},
+		func(s *platform.StoreRollbackSpec, c randfill.Continue) {
+			c.FillNoCustom(s)
+			if s.Data == "" {
+				s.Data = platform.RollbackDataKeep
+			}
+		},
 		func(r *platform.RandomValue, c randfill.Continue) {
 			c.FillNoCustom(r)
 			if r.Format == "" {

@@ -134,6 +134,14 @@ type EngineSpec struct {
 	// storefront says how to tell that a shop of this engine sells.
 	Storefront Storefront `json:"storefront"`
 
+	// backup says how the data of a store is backed up, which is done before
+	// each change of its version. Without it the engine's stores are upgraded
+	// without a backup.
+	//
+	// +optional
+	// +k8s:optional
+	Backup *EngineBackup `json:"backup,omitempty"`
+
 	// progressDeadlineSeconds is how long a store may come no nearer to being
 	// ready. After that an upgrade has failed, and the store returns to what it
 	// ran before; a store that was never ready is Stalled, and still tried.
@@ -399,6 +407,32 @@ const (
 	// RandomHex draws from 0-9 and a-f.
 	RandomHex RandomFormat = "Hex"
 )
+
+// EngineBackup names the chart's CronJobs that are templates of jobs with a
+// store's data. They are suspended; the provisioner makes Jobs from them, and sets
+// BACKUP_NAME in the environment of their containers, the backup's name.
+type EngineBackup struct {
+	// backupCronJob is the template of the job that writes a backup, while the
+	// shop sells or is stopped. A backup of the name that is there already is
+	// left as it is. One that BACKUP_SPARE names must be kept. The termination
+	// message of a container, not of an init container, must be a line for each
+	// backup that is then kept: its name, a space and its size in bytes.
+	//
+	// +k8s:required
+	// +k8s:format=k8s-short-name
+	BackupCronJob string `json:"backupCronJob"`
+
+	// restoreCronJob is the template of the job that makes a backup the shop's
+	// data, while no pod of the release's Deployments and Jobs runs. It also gets
+	// RESTORE_ID, which is another for each rollback. It can be run again at any
+	// time, changes nothing if it fails, and nothing if the data is that of the
+	// same RESTORE_ID already. Without it data can only be brought back by hand.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:format=k8s-short-name
+	RestoreCronJob string `json:"restoreCronJob,omitempty"`
+}
 
 // Storefront says how to reach a shop and how to tell that it sells.
 type Storefront struct {

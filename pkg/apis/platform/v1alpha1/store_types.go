@@ -129,6 +129,13 @@ type StoreSpec struct {
 	// +k8s:opaqueType
 	Values *runtime.RawExtension `json:"values,omitempty"`
 
+	// restore is the backup whose data was asked for last, written by the server
+	// when a rollback brings the data too. What a client sends here is ignored.
+	//
+	// +optional
+	// +k8s:optional
+	Restore *StoreRestore `json:"restore,omitempty"`
+
 	// owner is the user who created the store, written by the server from the
 	// authenticated request. What a client sends here is ignored. To create a
 	// store for somebody else, impersonate them (kubectl --as).
@@ -137,6 +144,21 @@ type StoreSpec struct {
 	// +k8s:optional
 	// +k8s:maxLength=1024
 	Owner string `json:"owner,omitempty"`
+}
+
+// StoreRestore asks for the data of a backup. It is done once: status.restored
+// tells what became of it.
+type StoreRestore struct {
+	// backup is the backup's name in status.backups.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	Backup string `json:"backup"`
+
+	// time is when it was asked for.
+	//
+	// +k8s:opaqueType
+	Time metav1.Time `json:"time"`
 }
 
 // PowerState says whether a store's workload runs.
@@ -225,6 +247,78 @@ type StoreStatus struct {
 	// +optional
 	// +k8s:optional
 	Release *StoreRelease `json:"release,omitempty"`
+
+	// backups are the backups of the shop's data that are kept, the newest
+	// first.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +k8s:optional
+	// +k8s:maxItems=32
+	// +k8s:listType=map
+	// +k8s:listMapKey=name
+	Backups []StoreBackup `json:"backups,omitempty"`
+
+	// restored tells what became of spec.restore.
+	//
+	// +optional
+	// +k8s:optional
+	Restored *RestoreOutcome `json:"restored,omitempty"`
+}
+
+// StoreBackup is a copy of a shop's data, on a volume in its namespace.
+type StoreBackup struct {
+	// name is the backup's name, which begins with its time.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
+	Name string `json:"name"`
+
+	// time is when the backup was begun.
+	//
+	// +k8s:opaqueType
+	Time metav1.Time `json:"time"`
+
+	// version is the engine version that stored the data.
+	//
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// firstGeneration and lastGeneration are the generations of the store that
+	// the shop was in with this data: a rollback to one of them brings it back. A
+	// backup of data that a restore has replaced may stand for none, and is then
+	// brought back by its name.
+	//
+	// +optional
+	FirstGeneration int64 `json:"firstGeneration,omitempty"`
+	// lastGeneration is the last of them.
+	//
+	// +optional
+	LastGeneration int64 `json:"lastGeneration,omitempty"`
+
+	// bytes is the backup's size.
+	//
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+}
+
+// RestoreOutcome is what became of a StoreRestore.
+type RestoreOutcome struct {
+	// backup and time are those of the StoreRestore.
+	Backup string `json:"backup"`
+	// time is when it was asked for.
+	//
+	// +k8s:opaqueType
+	Time metav1.Time `json:"time"`
+
+	// result is "succeeded" or "failed". If it failed, the data is what it was.
+	Result string `json:"result"`
+
+	// message tells why it failed.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // StoreStep is one stage of provisioning a store.
@@ -359,6 +453,11 @@ type ReadyRevision struct {
 	//
 	// +optional
 	Plan string `json:"plan,omitempty"`
+
+	// generation is the newest generation of the store that was ready with it.
+	//
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
 }
 
 // FailedUpgrade is an upgrade that was taken back.

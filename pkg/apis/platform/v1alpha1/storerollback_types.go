@@ -29,4 +29,36 @@ type StoreRollbackSpec struct {
 	// +k8s:required
 	// +k8s:maxLength=20
 	ResourceVersion string `json:"resourceVersion"`
+
+	// data says what becomes of the shop's data: Keep leaves it as it is, and
+	// Restore brings back what the shop had when it left the revision. The
+	// present data is backed up first.
+	//
+	// +optional
+	// +default="Keep"
+	// +k8s:optional
+	Data RollbackData `json:"data,omitempty"`
+
+	// backup names the backup to restore, one of status.backups that is of the
+	// revision's version. Left empty it is the newest that stands for the
+	// revision's generation.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
+	Backup string `json:"backup,omitempty"`
 }
+
+// RollbackData says what a rollback does with the shop's data.
+//
+// +enum
+// +k8s:enum
+type RollbackData string
+
+// What a rollback does with the shop's data.
+const (
+	// RollbackDataKeep leaves the data as it is.
+	RollbackDataKeep RollbackData = "Keep"
+	// RollbackDataRestore brings the data of the revision back.
+	RollbackDataRestore RollbackData = "Restore"
+)

@@ -19,6 +19,7 @@ func RegisterDefaults(scheme *runtime.Scheme) error {
 	scheme.AddTypeDefaultingFunc(&EngineList{}, func(obj interface{}) { SetObjectDefaults_EngineList(obj.(*EngineList)) })
 	scheme.AddTypeDefaultingFunc(&Store{}, func(obj interface{}) { SetObjectDefaults_Store(obj.(*Store)) })
 	scheme.AddTypeDefaultingFunc(&StoreList{}, func(obj interface{}) { SetObjectDefaults_StoreList(obj.(*StoreList)) })
+	scheme.AddTypeDefaultingFunc(&StoreRollback{}, func(obj interface{}) { SetObjectDefaults_StoreRollback(obj.(*StoreRollback)) })
 	return nil
 }
 
@@ -62,5 +63,11 @@ func SetObjectDefaults_StoreList(in *StoreList) {
 	for i := range in.Items {
 		a := &in.Items[i]
 		SetObjectDefaults_Store(a)
+	}
+}
+
+func SetObjectDefaults_StoreRollback(in *StoreRollback) {
+	if in.Spec.Data == "" {
+		in.Spec.Data = "Keep"
 	}
 }

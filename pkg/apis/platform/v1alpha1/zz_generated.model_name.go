@@ -43,6 +43,11 @@ func (in Engine) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EngineBackup) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.EngineBackup"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EngineList) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.EngineList"
 }
@@ -93,6 +98,11 @@ func (in ReleaseAction) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RestoreOutcome) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.RestoreOutcome"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SelfStoreQuotaReview) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.SelfStoreQuotaReview"
 }
@@ -110,6 +120,11 @@ func (in SelfStoreQuotaReviewStatus) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Store) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.Store"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreBackup) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreBackup"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -165,6 +180,11 @@ func (in StoreQuotaSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in StoreRelease) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.StoreRelease"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StoreRestore) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StoreRestore"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

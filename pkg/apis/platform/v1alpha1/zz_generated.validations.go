@@ -713,6 +713,78 @@ func Validate_Engine(
 	return errs
 }
 
+// Validate_EngineBackup validates an instance of EngineBackup according
+// to declarative validation rules in the API schema.
+func Validate_EngineBackup(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *EngineBackup) (errs field.ErrorList) {
+
+	{ // field EngineBackup.BackupCronJob
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.ShortName(ctx, op, fldPath, obj, oldObj); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineBackup) *string {
+				return &oldObj.BackupCronJob
+			})
+		errs = append(errs, fn(fldPath.Child("backupCronJob"), &obj.BackupCronJob, oldVal, oldObj != nil)...)
+	}
+
+	{ // field EngineBackup.RestoreCronJob
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.ShortName(ctx, op, fldPath, obj, oldObj); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineBackup) *string {
+				return &oldObj.RestoreCronJob
+			})
+		errs = append(errs, fn(fldPath.Child("restoreCronJob"), &obj.RestoreCronJob, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
 // Validate_EnginePlan validates an instance of EnginePlan according
 // to declarative validation rules in the API schema.
 func Validate_EnginePlan(
@@ -1301,6 +1373,36 @@ func Validate_EngineSpec(
 		errs = append(errs, fn(fldPath.Child("storefront"), &obj.Storefront, oldVal, oldObj != nil)...)
 	}
 
+	{ // field EngineSpec.Backup
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *EngineBackup,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_EngineBackup(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineSpec) *EngineBackup {
+				return oldObj.Backup
+			})
+		errs = append(errs, fn(fldPath.Child("backup"), obj.Backup, oldVal, oldObj != nil)...)
+	}
+
 	{ // field EngineSpec.ProgressDeadlineSeconds
 		fn := func(
 			fldPath *field.Path,
@@ -1664,6 +1766,21 @@ func Validate_RandomValue(
 	return errs
 }
 
+var symbolsForRollbackData = sets.New(RollbackDataKeep, RollbackDataRestore)
+
+// Validate_RollbackData validates an instance of RollbackData according
+// to declarative validation rules in the API schema.
+func Validate_RollbackData(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *RollbackData) (errs field.ErrorList) {
+
+	if e := validate.Enum(ctx, op, fldPath, obj, oldObj, symbolsForRollbackData, nil); len(e) != 0 {
+		errs = append(errs, e...)
+	}
+
+	return errs
+}
+
 // Validate_SelfStoreQuotaReview validates an instance of SelfStoreQuotaReview according
 // to declarative validation rules in the API schema.
 func Validate_SelfStoreQuotaReview(
@@ -1897,6 +2014,52 @@ func Validate_Store(
 		errs = append(errs, fn(fldPath.Child("status"), &obj.Status, oldVal, oldObj != nil)...)
 	}
 
+	return errs
+}
+
+// Validate_StoreBackup validates an instance of StoreBackup according
+// to declarative validation rules in the API schema.
+func Validate_StoreBackup(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreBackup) (errs field.ErrorList) {
+
+	{ // field StoreBackup.Name
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 63); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreBackup) *string {
+				return &oldObj.Name
+			})
+		errs = append(errs, fn(fldPath.Child("name"), &obj.Name, oldVal, oldObj != nil)...)
+	}
+
+	// field StoreBackup.Time has no validation
+	// field StoreBackup.Version has no validation
+	// field StoreBackup.FirstGeneration has no validation
+	// field StoreBackup.LastGeneration has no validation
+	// field StoreBackup.Bytes has no validation
 	return errs
 }
 
@@ -2233,6 +2396,48 @@ func Validate_StoreRelease(
 	return errs
 }
 
+// Validate_StoreRestore validates an instance of StoreRestore according
+// to declarative validation rules in the API schema.
+func Validate_StoreRestore(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StoreRestore) (errs field.ErrorList) {
+
+	{ // field StoreRestore.Backup
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 63); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRestore) *string {
+				return &oldObj.Backup
+			})
+		errs = append(errs, fn(fldPath.Child("backup"), &obj.Backup, oldVal, oldObj != nil)...)
+	}
+
+	// field StoreRestore.Time has no validation
+	return errs
+}
+
 // Validate_StoreRollback validates an instance of StoreRollback according
 // to declarative validation rules in the API schema.
 func Validate_StoreRollback(
@@ -2303,6 +2508,69 @@ func Validate_StoreRollbackSpec(
 				return &oldObj.ResourceVersion
 			})
 		errs = append(errs, fn(fldPath.Child("resourceVersion"), &obj.ResourceVersion, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreRollbackSpec.Data
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *RollbackData,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			// optional fields with default values are effectively required
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_RollbackData(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRollbackSpec) *RollbackData {
+				return &oldObj.Data
+			})
+		errs = append(errs, fn(fldPath.Child("data"), &obj.Data, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreRollbackSpec.Backup
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.MaxLength(ctx, op, fldPath, obj, oldObj, 63); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreRollbackSpec) *string {
+				return &oldObj.Backup
+			})
+		errs = append(errs, fn(fldPath.Child("backup"), &obj.Backup, oldVal, oldObj != nil)...)
 	}
 
 	return errs
@@ -2600,6 +2868,36 @@ func Validate_StoreSpec(
 		errs = append(errs, fn(fldPath.Child("values"), obj.Values, oldVal, oldObj != nil)...)
 	}
 
+	{ // field StoreSpec.Restore
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *StoreRestore,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_StoreRestore(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreSpec) *StoreRestore {
+				return oldObj.Restore
+			})
+		errs = append(errs, fn(fldPath.Child("restore"), obj.Restore, oldVal, oldObj != nil)...)
+	}
+
 	{ // field StoreSpec.Owner
 		fn := func(
 			fldPath *field.Path,
@@ -2750,6 +3048,76 @@ func Validate_StoreStatus(
 				return oldObj.Release
 			})
 		errs = append(errs, fn(fldPath.Child("release"), obj.Release, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreStatus.Backups
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []StoreBackup,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.MaxItems(ctx, op, fldPath, obj, oldObj, 32).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if e := validate.OptionalSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// lists with map semantics require unique keys
+			if e := validate.ValSliceUnique(ctx, op, fldPath, obj, oldObj,
+				func(a *StoreBackup, b *StoreBackup) bool { return a.Name == b.Name }); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			// iterate the list and call the type's validation function
+			if e := validate.EachValSliceVal(ctx, op, fldPath, obj, oldObj,
+				func(a *StoreBackup, b *StoreBackup) bool { return a.Name == b.Name }, validate.SemanticDeepEqual, Validate_StoreBackup); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreStatus) []StoreBackup {
+				return oldObj.Backups
+			})
+		errs = append(errs, fn(fldPath.Child("backups"), obj.Backups, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreStatus.Restored
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *RestoreOutcome,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreStatus) *RestoreOutcome {
+				return oldObj.Restored
+			})
+		errs = append(errs, fn(fldPath.Child("restored"), obj.Restored, oldVal, oldObj != nil)...)
 	}
 
 	return errs

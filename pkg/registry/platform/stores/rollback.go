@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -23,6 +25,17 @@ import (
 
 // rollbackManager is the field manager of a rollback that names none.
 const rollbackManager = "rollback"
+
+// rollbackStrategy says how a Store is rolled back: as it is updated, but that data
+// can be asked for.
+type rollbackStrategy struct {
+	strategy
+}
+
+// PrepareForUpdate keeps what a rollback does not write.
+func (s rollbackStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	s.prepareForUpdate(obj.(*platform.Store), old.(*platform.Store))
+}
 
 // RollbackREST serves stores/rollback: a way to update a store that takes the new
 // spec from its history. All that guards an update guards it too.
@@ -48,6 +61,9 @@ func NewRollbackREST(stores *REST, past history.Reader, admit admission.Interfac
 	if err != nil {
 		return nil, fmt.Errorf("making the field manager of rollbacks: %w", err)
 	}
+	updates := *stores.Store
+	updates.UpdateStrategy = rollbackStrategy{updates.UpdateStrategy.(strategy)}
+	stores = &REST{&updates, stores.rules, stores.ledger}
 	return &RollbackREST{stores, past, admission.WithAudit(admit), admission.NewObjectInterfacesFromScheme(scheme), managers}, nil
 }
 
@@ -89,16 +105,16 @@ func (r *RollbackREST) Create(ctx context.Context, name string, obj runtime.Obje
 	}
 	attributes := r.attributes(ctx, name, nil, nil, update)
 	info := rest.DefaultUpdatedObjectInfo(nil, func(ctx context.Context, _, live runtime.Object) (runtime.Object, error) {
-		return r.rolledBack(ctx, live.(*platform.Store), revision.Object.(*platform.Store), name, update)
+		return r.rolledBack(ctx, live.(*platform.Store), revision.Object.(*platform.Store), rollback, name, update)
 	})
 	updated, _, err := r.stores.Update(ctx, name, info, rest.ValidateAllObjectFunc,
 		rest.AdmissionToValidateObjectUpdateFunc(r.admit, attributes, r.scope), false, update)
 	return updated, err
 }
 
-// rolledBack returns live with the spec of past. It is called again if live was
-// changed meanwhile.
-func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Store, name string, options *metav1.UpdateOptions) (runtime.Object, error) {
+// rolledBack returns live with the spec of past, and the data if the rollback asks
+// for it. It is called again if live was changed meanwhile.
+func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Store, rollback *platform.StoreRollback, name string, options *metav1.UpdateOptions) (runtime.Object, error) {
 	switch live.UID {
 	case past.UID:
 	case "":
@@ -108,7 +124,14 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 	}
 	store := live.DeepCopy()
 	store.Spec = *past.Spec.DeepCopy()
-	store.Spec.Owner = live.Spec.Owner
+	store.Spec.Owner, store.Spec.Restore = live.Spec.Owner, live.Spec.Restore
+	if rollback.Spec.Data == platform.RollbackDataRestore {
+		restore, fault := restoreFor(live, past, rollback.Spec.Backup)
+		if fault != nil {
+			return nil, apierrors.NewInvalid(platform.SchemeGroupVersion.WithKind("StoreRollback").GroupKind(), name, field.ErrorList{fault})
+		}
+		store.Spec.Restore = restore
+	}
 	managed := r.managers.UpdateNoErrors(live, store, options.FieldManager).(*platform.Store)
 	if mutating, ok := r.admit.(admission.MutationInterface); ok && mutating.Handles(admission.Update) {
 		if err := mutating.Admit(ctx, r.attributes(ctx, name, managed, live, options), r.scope); err != nil {
@@ -116,6 +139,26 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 		}
 	}
 	return managed, nil
+}
+
+// restoreFor is the request for the data that live had when it left the spec of
+// past, or for the backup that is named, or why it cannot be had. Of several backups
+// the newest is meant.
+func restoreFor(live, past *platform.Store, name string) (*platform.StoreRestore, *field.Error) {
+	data := field.NewPath("spec", "data")
+	if live.Spec.PowerState == platform.PowerStateHibernated || past.Spec.PowerState == platform.PowerStateHibernated {
+		return nil, field.Forbidden(data, "the store is hibernated, or was: data is brought back to a shop that runs and goes on to")
+	}
+	var have []string
+	for _, backup := range live.Status.Backups {
+		meant := backup.Name == name || name == "" && backup.FirstGeneration <= past.Generation && past.Generation <= backup.LastGeneration
+		if meant && backup.Version == past.Spec.Version {
+			return &platform.StoreRestore{Backup: backup.Name, Time: metav1.Now().Rfc3339Copy()}, nil
+		}
+		have = append(have, fmt.Sprintf("%s (version %s, generations %d to %d)", backup.Name, backup.Version, backup.FirstGeneration, backup.LastGeneration))
+	}
+	return nil, field.Forbidden(data, fmt.Sprintf("there is no backup %s with version %s; status.backups has: %s",
+		cmp.Or(name, fmt.Sprintf("of generation %d", past.Generation)), past.Spec.Version, cmp.Or(strings.Join(have, ", "), "none")))
 }
 
 // attributes describe to admission an update of the store itself.

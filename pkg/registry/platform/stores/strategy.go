@@ -60,6 +60,7 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
 			fieldpath.MakePathOrDie("status"),
 			fieldpath.MakePathOrDie("spec", "owner"),
+			fieldpath.MakePathOrDie("spec", "restore"),
 		),
 	}
 }
@@ -70,7 +71,7 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	store := obj.(*platform.Store)
 	store.Generation = 1
-	store.Spec.Owner = ""
+	store.Spec.Owner, store.Spec.Restore = "", nil
 	if user, ok := genericapirequest.UserFrom(ctx); ok {
 		store.Spec.Owner = user.GetName()
 	}
@@ -87,10 +88,15 @@ func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	}}}
 }
 
-// PrepareForUpdate keeps the owner and the status, and counts a generation when
+// PrepareForUpdate keeps what clients do not write, and counts a generation when
 // the wanted state changes.
 func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	store, oldStore := obj.(*platform.Store), old.(*platform.Store)
+	store.Spec.Restore = oldStore.Spec.Restore
+	s.prepareForUpdate(store, oldStore)
+}
+
+func (s strategy) prepareForUpdate(store, oldStore *platform.Store) {
 	store.Status = oldStore.Status
 	store.Spec.Owner = oldStore.Spec.Owner
 	s.setDefaults(store)

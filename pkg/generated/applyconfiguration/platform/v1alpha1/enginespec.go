@@ -48,6 +48,10 @@ type EngineSpecApplyConfiguration struct {
 	AdminLogin *AdminLoginApplyConfiguration `json:"adminLogin,omitempty"`
 	// storefront says how to tell that a shop of this engine sells.
 	Storefront *StorefrontApplyConfiguration `json:"storefront,omitempty"`
+	// backup says how the data of a store is backed up, which is done before
+	// each change of its version. Without it the engine's stores are upgraded
+	// without a backup.
+	Backup *EngineBackupApplyConfiguration `json:"backup,omitempty"`
 	// progressDeadlineSeconds is how long a store may come no nearer to being
 	// ready. After that an upgrade has failed, and the store returns to what it
 	// ran before; a store that was never ready is Stalled, and still tried.
@@ -181,6 +185,14 @@ func (b *EngineSpecApplyConfiguration) WithAdminLogin(value *AdminLoginApplyConf
 // If called multiple times, the Storefront field is set to the value of the last call.
 func (b *EngineSpecApplyConfiguration) WithStorefront(value *StorefrontApplyConfiguration) *EngineSpecApplyConfiguration {
 	b.Storefront = value
+	return b
+}
+
+// WithBackup sets the Backup field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Backup field is set to the value of the last call.
+func (b *EngineSpecApplyConfiguration) WithBackup(value *EngineBackupApplyConfiguration) *EngineSpecApplyConfiguration {
+	b.Backup = value
 	return b
 }
 

@@ -22,6 +22,8 @@ type ReadyRevisionApplyConfiguration struct {
 	Version *string `json:"version,omitempty"`
 	// plan is the plan it was sized by.
 	Plan *string `json:"plan,omitempty"`
+	// generation is the newest generation of the store that was ready with it.
+	Generation *int64 `json:"generation,omitempty"`
 }
 
 // ReadyRevisionApplyConfiguration constructs a declarative configuration of the ReadyRevision type for use with
@@ -75,5 +77,13 @@ func (b *ReadyRevisionApplyConfiguration) WithVersion(value string) *ReadyRevisi
 // If called multiple times, the Plan field is set to the value of the last call.
 func (b *ReadyRevisionApplyConfiguration) WithPlan(value string) *ReadyRevisionApplyConfiguration {
 	b.Plan = &value
+	return b
+}
+
+// WithGeneration sets the Generation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Generation field is set to the value of the last call.
+func (b *ReadyRevisionApplyConfiguration) WithGeneration(value int64) *ReadyRevisionApplyConfiguration {
+	b.Generation = &value
 	return b
 }

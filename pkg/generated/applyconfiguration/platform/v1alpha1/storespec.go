@@ -51,6 +51,9 @@ type StoreSpecApplyConfiguration struct {
 	// values are settings of the engine's own, as its Engine's
 	// spec.valuesSchema allows them. Most stores need none.
 	Values *runtime.RawExtension `json:"values,omitempty"`
+	// restore is the backup whose data was asked for last, written by the server
+	// when a rollback brings the data too. What a client sends here is ignored.
+	Restore *StoreRestoreApplyConfiguration `json:"restore,omitempty"`
 	// owner is the user who created the store, written by the server from the
 	// authenticated request. What a client sends here is ignored. To create a
 	// store for somebody else, impersonate them (kubectl --as).
@@ -148,6 +151,14 @@ func (b *StoreSpecApplyConfiguration) WithDeletionPolicy(value platformv1alpha1.
 // If called multiple times, the Values field is set to the value of the last call.
 func (b *StoreSpecApplyConfiguration) WithValues(value runtime.RawExtension) *StoreSpecApplyConfiguration {
 	b.Values = &value
+	return b
+}
+
+// WithRestore sets the Restore field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Restore field is set to the value of the last call.
+func (b *StoreSpecApplyConfiguration) WithRestore(value *StoreRestoreApplyConfiguration) *StoreSpecApplyConfiguration {
+	b.Restore = value
 	return b
 }
 

@@ -33,6 +33,11 @@ type StoreStatusApplyConfiguration struct {
 	Version *string `json:"version,omitempty"`
 	// release is the Helm release behind the shop.
 	Release *StoreReleaseApplyConfiguration `json:"release,omitempty"`
+	// backups are the backups of the shop's data that are kept, the newest
+	// first.
+	Backups []StoreBackupApplyConfiguration `json:"backups,omitempty"`
+	// restored tells what became of spec.restore.
+	Restored *RestoreOutcomeApplyConfiguration `json:"restored,omitempty"`
 }
 
 // StoreStatusApplyConfiguration constructs a declarative configuration of the StoreStatus type for use with
@@ -112,5 +117,26 @@ func (b *StoreStatusApplyConfiguration) WithVersion(value string) *StoreStatusAp
 // If called multiple times, the Release field is set to the value of the last call.
 func (b *StoreStatusApplyConfiguration) WithRelease(value *StoreReleaseApplyConfiguration) *StoreStatusApplyConfiguration {
 	b.Release = value
+	return b
+}
+
+// WithBackups adds the given value to the Backups field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Backups field.
+func (b *StoreStatusApplyConfiguration) WithBackups(values ...*StoreBackupApplyConfiguration) *StoreStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithBackups")
+		}
+		b.Backups = append(b.Backups, *values[i])
+	}
+	return b
+}
+
+// WithRestored sets the Restored field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Restored field is set to the value of the last call.
+func (b *StoreStatusApplyConfiguration) WithRestored(value *RestoreOutcomeApplyConfiguration) *StoreStatusApplyConfiguration {
+	b.Restored = value
 	return b
 }
