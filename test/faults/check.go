@@ -306,10 +306,15 @@ func (r *records) perhaps(c *call, j *jump) {
 	r.byKey[c.Key] = append(r.byKey[c.Key], &guess)
 }
 
-// jumpOf returns the failover during the generation of a key, nil if there was none.
+// jumpOf returns the first failover during or after the generation of a key, nil if
+// there was none.
 func (r *records) jumpOf(key string) *jump {
+	var generation int64
+	if _, err := fmt.Sscanf(key, "g%d/", &generation); err != nil {
+		return nil
+	}
 	for n := range r.jumps {
-		if strings.HasPrefix(key, fmt.Sprintf("g%d/", r.jumps[n].generation)) {
+		if generation <= r.jumps[n].generation {
 			return &r.jumps[n]
 		}
 	}

@@ -73,6 +73,10 @@ func (e *episode) nextRequest(value string, known map[string]item, rng *rand.Ran
 func (e *episode) informer(ctx context.Context, r *replica, rng *rand.Rand) {
 	var sessions []*session
 	for ctx.Err() == nil {
+		if e.enoughSessions() {
+			pause(ctx, 20*time.Millisecond)
+			continue
+		}
 		s := e.runSession(ctx, r, rng)
 		if s == nil {
 			pause(ctx, 10*time.Millisecond)
@@ -86,4 +90,11 @@ func (e *episode) informer(ctx context.Context, r *replica, rng *rand.Rand) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sessions = append(e.sessions, sessions...)
+}
+
+// enoughSessions reports whether sessions are ahead of the calls they were asked for
+// with, which they would otherwise leave little time.
+func (e *episode) enoughSessions() bool {
+	o := e.options
+	return o.Sessions > 0 && e.sessionCount.Load()*int64(o.Operations) > 2*e.operations.Load()*int64(o.Sessions)
 }

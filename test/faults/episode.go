@@ -25,7 +25,8 @@ type Options struct {
 	Faults     int // and so many faults in each episode
 	Replicas   []int
 	Clients    int
-	Only       string // the name of one fault, to inject no other
+	Pause      time.Duration // between faults, at most
+	Only       string        // the name of one fault, to inject no other
 	Log        io.Writer
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,9 +67,11 @@ func (n *nemesis) failOver(ctx context.Context) error {
 		p.redirect(standby.SocketDir())
 		p.cut()
 	}
+	var checking sync.WaitGroup
 	for _, r := range n.replicas {
-		n.checkTold(ctx, r, j.known)
+		checking.Go(func() { n.checkTold(context.WithoutCancel(ctx), r, j.known) })
 	}
+	checking.Wait()
 	return nil
 }
 
@@ -90,6 +92,8 @@ func (n *nemesis) beginEra(ctx context.Context, dsn string) error {
 // checkTold requires that a client which goes on from a lost revision is told to start
 // over.
 func (n *nemesis) checkTold(ctx context.Context, r *replica, lost int64) {
+	ctx, cancel := context.WithTimeout(ctx, watchPatience)
+	defer cancel()
 	err := retry(ctx, func() error {
 		_, _, err := list(ctx, r, prefix, storage.Everything, lost)
 		if err == nil {
@@ -103,8 +107,6 @@ func (n *nemesis) checkTold(ctx context.Context, r *replica, lost int64) {
 	if err != nil {
 		n.found.add("lost revision served", "replica %d: a list at %d is answered by %v", r.number, lost, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	err = retry(ctx, func() error { return watchOnce(ctx, r, lost) })
 	if err != nil {
 		n.found.add("lost revision served", "replica %d: a watch from %d is answered by %v", r.number, lost, err)

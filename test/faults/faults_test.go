@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 )
 
 var (
@@ -24,7 +25,11 @@ func TestMain(m *testing.M) {
 func TestFaults(t *testing.T) {
 	options := Options{
 		Seed: *seed, Operations: *operations, Sessions: *sessions,
-		Faults: 9, Replicas: []int{2, 5}, Clients: 16, Only: *only, Log: io.Discard,
+		Faults: 9, Replicas: []int{2, 5}, Clients: 16, Pause: 300 * time.Millisecond,
+		Only: *only, Log: io.Discard,
+	}
+	if *operations > 0 {
+		options.Clients, options.Pause = 48, time.Second
 	}
 	if options.Seed == 0 {
 		options.Seed = rand.Uint64()

@@ -89,13 +89,14 @@ func (n *nemesis) possible(name string) bool {
 	return true
 }
 
-// run injects faults until there were enough of them and the load was enough.
+// run injects faults until there were enough of them and the load was enough, or
+// something was found.
 func (n *nemesis) run(ctx context.Context, operations, sessions int) error {
 	enough := func() bool {
 		return n.operations.Load() >= int64(operations) && n.sessionCount.Load() >= int64(sessions)
 	}
-	for injected := 0; injected < n.options.Faults || !enough(); injected++ {
-		n.wait(ctx, 50, 300)
+	for injected := 0; (injected < n.options.Faults || !enough()) && n.found.total() == 0; injected++ {
+		n.wait(ctx, 50, int(n.options.Pause.Milliseconds()))
 		if err := n.inject(ctx, n.deck.next(n.faults)); err != nil {
 			return err
 		}
@@ -107,13 +108,16 @@ func (n *nemesis) run(ctx context.Context, operations, sessions int) error {
 const injectTimeout = time.Minute
 
 func (n *nemesis) inject(ctx context.Context, f fault) error {
-	ctx, cancel := context.WithTimeout(ctx, injectTimeout)
+	injecting, cancel := context.WithTimeout(ctx, injectTimeout)
 	defer cancel()
 	began, calls, refused, givenUp := n.now(), n.operations.Load(), n.refused.Load(), n.givenUp.Load()
-	if err := f.inject(ctx); err != nil {
+	// The server may still suffer from the fault before.
+	if err := retry(injecting, func() error { return f.inject(injecting) }); err != nil {
 		return fmt.Errorf("fault %q: %w", f.name, err)
 	}
-	if err := n.cluster.ensureRunning(ctx); err != nil {
+	recovering, cancel := context.WithTimeout(ctx, injectTimeout)
+	defer cancel()
+	if err := n.cluster.ensureRunning(recovering); err != nil {
 		return fmt.Errorf("recovering from fault %q: %w", f.name, err)
 	}
 	n.count[f.name]++
@@ -148,20 +152,16 @@ func (n *nemesis) cut(ctx context.Context) error {
 }
 
 // late ends the connections of a replica while the server has yet to get what it was
-// sent.
+// sent, which arrives after the replica has asked on new ones.
 func (n *nemesis) late(ctx context.Context) error {
 	for range 3 {
-		victims := n.victims()
-		for _, p := range victims {
-			p.stall()
+		var deliver []func()
+		for _, p := range n.victims() {
+			deliver = append(deliver, p.cutLate(func() { n.wait(ctx, 2, 20) }))
 		}
-		n.wait(ctx, 5, 40)
-		for _, p := range victims {
-			p.cutClients()
-		}
-		n.wait(ctx, 1, 150)
-		for _, p := range victims {
-			p.heal()
+		n.wait(ctx, 50, 400)
+		for _, f := range deliver {
+			f()
 		}
 		n.wait(ctx, 50, 150)
 	}

@@ -27,7 +27,8 @@ const abandonedFor = 5 * time.Second
 // link is one connection through a proxy.
 type link struct {
 	client, server net.Conn
-	dead           bool // swallows everything, and tells nobody
+	dead           bool          // swallows everything, and tells nobody
+	gate           chan struct{} // closed while bytes may pass
 }
 
 // newProxy starts a proxy to the server that listens in a folder.
@@ -65,7 +66,7 @@ func (p *proxy) serve() {
 }
 
 func (p *proxy) connect(client net.Conn) {
-	p.wait()
+	p.wait(nil)
 	p.mu.Lock()
 	target := p.target
 	p.mu.Unlock()
@@ -74,7 +75,8 @@ func (p *proxy) connect(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	l := &link{client: client, server: server}
+	l := &link{client: client, server: server, gate: make(chan struct{})}
+	close(l.gate)
 	p.mu.Lock()
 	if p.closed {
 		_, _ = client.Close(), server.Close()
@@ -90,7 +92,7 @@ func (p *proxy) pump(l *link, from, to net.Conn) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		p.wait()
+		p.wait(l)
 		dead, swallow := p.fate(l, from == l.server && n > 0)
 		switch {
 		case dead && err != nil:
@@ -118,11 +120,16 @@ func (p *proxy) fate(l *link, answer bool) (dead, swallow bool) {
 	return l.dead, swallow
 }
 
-func (p *proxy) wait() {
+// wait holds up what is to pass the proxy, on a connection if there is one yet.
+func (p *proxy) wait(l *link) {
 	p.mu.Lock()
-	gate := p.gate
+	gate, own := p.gate, p.gate
+	if l != nil {
+		own = l.gate
+	}
 	p.mu.Unlock()
 	<-gate
+	<-own
 }
 
 func (p *proxy) end(l *link) {
@@ -144,10 +151,18 @@ func (p *proxy) cut() {
 	p.each(func(l *link) { _, _ = l.client.Close(), l.server.Close() })
 }
 
-// cutClients ends all connections towards the replica. The server still gets what is
-// under way.
-func (p *proxy) cutClients() {
-	p.each(func(l *link) { _ = l.client.Close() })
+// cutLate ends all connections towards the replica. What is under way on them reaches
+// the server when the function is called that is returned. New connections work.
+func (p *proxy) cutLate(collect func()) (deliver func()) {
+	gate := make(chan struct{})
+	p.each(func(l *link) { l.gate = gate })
+	collect()
+	p.each(func(l *link) {
+		if l.gate == gate {
+			_ = l.client.Close()
+		}
+	})
+	return func() { close(gate) }
 }
 
 // abandon makes all connections dead: no byte passes, as if the machine at the other

@@ -97,6 +97,7 @@ func runEpisode(ctx context.Context, options Options, replicas int, faults *deck
 	defer func() { _ = os.RemoveAll(dir) }()
 	e := &episode{options: options, found: &violations{}, birth: time.Now(), deck: faults, count: sum.Faults}
 	defer e.tearDown()
+	defer func() { sum.Violations, sum.Texts = e.found.count, e.found.texts }()
 	if err := e.setUp(ctx, replicas, dir); err != nil {
 		return err
 	}
@@ -113,7 +114,6 @@ func runEpisode(ctx context.Context, options Options, replicas int, faults *deck
 	sum.Keys += r.checked
 	sum.LostTail += r.lostTail
 	sum.Lost += e.found.lost
-	sum.Violations, sum.Texts = e.found.count, e.found.texts
 	return nil
 }
 
