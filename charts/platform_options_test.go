@@ -34,6 +34,7 @@ provisioner: {priorityClassName: important}`},
 	"no spread":       {"values-prod.yaml", `topologySpread: {keys: []}`},
 	"one of each":     {"values-prod.yaml", `{apiserver: {replicas: 1, autoscaling: {enabled: false}}, dashboard: {replicas: 1, autoscaling: {enabled: false}}, provisioner: {replicas: 1}}`},
 	"fixed replicas":  {"values-prod.yaml", `{apiserver: {replicas: 3, autoscaling: {enabled: false}}, dashboard: {autoscaling: {enabled: false}}}`},
+	"encrypted":       {"values-prod.yaml", `apiserver: {encryption: {existingSecret: keys}}`},
 	"no budgets":      {"values-prod.yaml", `podDisruptionBudget: {enabled: false}`},
 	"no policies":     {"values-prod.yaml", `networkPolicy: {enabled: false}`},
 	"no monitoring":   {"values-prod.yaml", `metrics: {serviceMonitor: {enabled: false}}`},
@@ -103,6 +104,14 @@ func TestPlatformOptions(t *testing.T) {
 // Each value reaches the object that it is for.
 func TestPlatformOptionsTakeEffect(t *testing.T) {
 	t.Parallel()
+	t.Run("encrypted", func(t *testing.T) {
+		pod := pods(renderOption(t, "encrypted"))["platform-apiserver"]
+		mounted := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Secret != nil && v.Secret.SecretName == "keys" })
+		told := slices.ContainsFunc(pod.Spec.Containers[0].Args, func(arg string) bool { return strings.HasPrefix(arg, "--encryption-provider-config=/run/encryption/") })
+		if !mounted || !told {
+			t.Errorf("the Secret is mounted: %t, and named to the server: %t", mounted, told)
+		}
+	})
 	t.Run("pulling", func(t *testing.T) {
 		for owner, pod := range pods(renderOption(t, "pulling")) {
 			if !slices.Equal(pod.Spec.ImagePullSecrets, []corev1.LocalObjectReference{{Name: "registry"}}) {

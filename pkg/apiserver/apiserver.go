@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/kube-openapi/pkg/builder3"
 	openapiutil "k8s.io/kube-openapi/pkg/util"
 
@@ -34,6 +35,8 @@ const pingTimeout = 2 * time.Second
 type ExtraConfig struct {
 	// Database holds all objects. The server closes it when it has stopped.
 	Database *postgres.Database
+	// Transformers encrypt the objects in the database. Optional.
+	Transformers value.ResourceTransformers
 	// Domain is where stores without a host of their own answer, such as
 	// "shops.example.com".
 	Domain string
@@ -66,6 +69,7 @@ func (c *Config) Complete() CompletedConfig {
 	options := &restOptions{
 		database:           c.ExtraConfig.Database,
 		objectCountTracker: c.GenericConfig.StorageObjectCountTracker,
+		transformers:       c.ExtraConfig.Transformers,
 	}
 	c.GenericConfig.RESTOptionsGetter = options
 	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options}}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/value"
 	flowcontrolrequest "k8s.io/apiserver/pkg/util/flowcontrol/request"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
@@ -23,6 +24,7 @@ type restOptions struct {
 	database           *postgres.Database
 	objectCountTracker flowcontrolrequest.StorageObjectCountTracker
 	rules              *claims.Rules // what the objects claim
+	transformers       value.ResourceTransformers
 }
 
 var _ generic.RESTOptionsGetter = &restOptions{}
@@ -39,6 +41,9 @@ func (o *restOptions) claiming(rules *claims.Rules) *restOptions {
 func (o *restOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
 	config := storagebackend.NewDefaultConfig(keyPrefix, Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion))
 	config.EncodeVersioner = runtime.NewMultiGroupVersioner(v1alpha1.SchemeGroupVersion, schema.GroupKind{Group: v1alpha1.GroupName})
+	if o.transformers != nil {
+		config.Transformer = o.transformers.TransformerForResource(resource)
+	}
 	return generic.RESTOptions{
 		StorageConfig:             config.ForResource(resource),
 		Decorator:                 watchcache.Decorator(o.database, o.rules, watchcache.RoundTrips),

@@ -24,6 +24,7 @@ type Options struct {
 	ServerRun   *genericoptions.ServerRunOptions
 	Recommended *genericoptions.RecommendedOptions
 	Postgres    *PostgresOptions
+	Encryption  *EncryptionOptions
 	History     *HistoryOptions
 	Quota       *QuotaOptions
 	Logs        *logs.Options
@@ -39,6 +40,7 @@ func NewOptions() *Options {
 		ServerRun:   genericoptions.NewServerRunOptions(),
 		Recommended: genericoptions.NewRecommendedOptions("", apiserver.Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion)),
 		Postgres:    NewPostgresOptions(),
+		Encryption:  &EncryptionOptions{},
 		History:     NewHistoryOptions(),
 		Quota:       NewQuotaOptions(),
 		Logs:        logs.NewOptions(),
@@ -62,6 +64,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.BoolVar(&o.SelfSigned, "self-signed-certificate", o.SelfSigned, "Serve with a certificate made at start when --tls-cert-file is not given. For tests: no API server can verify it.")
 	o.Quota.AddFlags(sets.FlagSet("quota"))
 	o.Postgres.AddFlags(sets.FlagSet("postgres"))
+	o.Encryption.AddFlags(sets.FlagSet("postgres"))
 	o.History.AddFlags(sets.FlagSet("history"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("generic"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))

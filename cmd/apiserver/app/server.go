@@ -96,10 +96,14 @@ func run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return fmt.Errorf("making a client of the cluster: %w", err)
 	}
+	transformers, err := o.Encryption.Load(ctx, config)
+	if err != nil {
+		return err
+	}
 	server, err := (&apiserver.Config{
 		GenericConfig: config,
 		ExtraConfig: apiserver.ExtraConfig{
-			Database: database, Domain: o.Domain, QuotaDefaults: o.Quota.Defaults(), Cluster: cluster.CoreV1(),
+			Database: database, Transformers: transformers, Domain: o.Domain, QuotaDefaults: o.Quota.Defaults(), Cluster: cluster.CoreV1(),
 		},
 	}).Complete().New()
 	if err != nil {

@@ -108,11 +108,12 @@ func TestEncryptionKeyRotation(t *testing.T) {
 	}
 }
 
-// touch updates a pod without changing it.
+// touch updates a pod without changing it, as a registry does that has it in a cache.
 func touch(t *testing.T, s storage.Interface, name string) {
 	t.Helper()
+	cached := getPod(t, s, name)
 	err := s.GuaranteedUpdate(t.Context(), podKey(name), &example.Pod{}, false, nil,
-		storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) { return obj, nil }), nil)
+		storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) { return obj, nil }), cached)
 	if err != nil {
 		t.Fatalf("updating %s: %v", name, err)
 	}
