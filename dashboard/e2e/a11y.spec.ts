@@ -45,6 +45,9 @@ async function everyScreen(page: Page, pictured?: string) {
   await button(page, 'Sign in').click();
   await expect(page.getByText(/does not accept/)).toBeVisible();
   await check(page, 'sign-in refused');
+  await page.goto('/?login=denied');
+  await expect(page.getByRole('alert')).toContainText('You were not signed in');
+  await check(page, 'sign-in at the provider failed');
 
   await signIn(page, keeper());
   await expect(page.getByRole('link', { name: 'Mugs' })).toBeVisible();

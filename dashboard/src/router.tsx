@@ -1,12 +1,20 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import type { LoginFailure } from './api/session';
+import { loginFailureOf } from './api/session';
 import { Shell } from './screens/Shell';
 import { StoresScreen } from './screens/Stores';
 import { NotFound } from './screens/NotFound';
 import { Crash } from './screens/Crash';
 
-const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, errorComponent: Crash });
-
 const text = (value: unknown) => (typeof value === 'string' && value ? value : undefined);
+
+const root = createRootRoute({
+  // Why a login failed, as the server sends the browser back with.
+  validateSearch: (search: Record<string, unknown>): { login?: LoginFailure | undefined } => ({ login: loginFailureOf(search.login) }),
+  component: Shell,
+  notFoundComponent: NotFound,
+  errorComponent: Crash,
+});
 
 /** The namespace of the list and the create form; absent means the default. */
 export interface ListSearch {

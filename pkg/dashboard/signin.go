@@ -159,7 +159,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		err = s.config.Cookies.WriteLogin(w, &session.Login{State: state, Nonce: nonce, Verifier: verifier, Started: s.config.Now()})
 	}
 	if err != nil {
-		s.fail(w, r, err)
+		loginFailed(w, r, err)
 		return
 	}
 	redirect(w, r, address)
@@ -172,7 +172,7 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	begun, err := s.config.Cookies.TakeLogin(w, r)
 	if err != nil {
-		s.fail(w, r, err)
+		loginFailed(w, r, err)
 		return
 	}
 	tokens, err := s.config.OIDC.Exchange(r.Context(), r.URL.Query(), begun.State, begun.Nonce, begun.Verifier)
@@ -180,11 +180,37 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		err = s.begin(w, r, tokens)
 	}
 	if err != nil {
-		klog.FromContext(r.Context()).Error(err, "A login failed")
-		s.fail(w, r, err)
+		loginFailed(w, r, err)
 		return
 	}
 	redirect(w, r, "/")
+}
+
+// loginFailed sends the browser back to where a login begins. The page there has
+// the words for why; anybody can write an address, so it holds no text.
+func loginFailed(w http.ResponseWriter, r *http.Request, err error) {
+	why := loginFailure(err)
+	klog.FromContext(r.Context()).Error(err, "A login failed", "why", why)
+	redirect(w, r, "/?login="+why)
+}
+
+// loginFailure names why a login failed, as dashboard/src/api/session.ts knows it.
+func loginFailure(err error) string {
+	switch {
+	case errors.Is(err, session.ErrNone):
+		return "expired"
+	case errors.Is(err, oidc.ErrOtherLogin):
+		return "other"
+	case errors.Is(err, oidc.ErrDenied):
+		return "denied"
+	case errors.Is(err, oidc.ErrRefused):
+		return "provider"
+	case errors.Is(err, session.ErrTooLarge):
+		return "large"
+	case kube.IsRefused(err):
+		return "cluster"
+	}
+	return "unavailable"
 }
 
 // loginRequest answers and returns false for what is no login.

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -47,13 +48,61 @@ func TestLogin(t *testing.T) {
 	if token := c.lastToken(); strings.Count(token, ".") != 2 {
 		t.Errorf("the cluster got the token %q, want the ID token", token)
 	}
-	b.do(http.MethodGet, callback, "", http.StatusUnauthorized)
+	if again, _ := b.do(http.MethodGet, callback, "", http.StatusSeeOther); again.Header.Get("Location") != "/?login=expired" {
+		t.Errorf("the same answer again leads to %s", again.Header.Get("Location"))
+	}
 
 	victim := r.browser()
 	away, _ := r.browser().do(http.MethodGet, "/login", "", http.StatusSeeOther)
-	victim.do(http.MethodGet, "/login/callback?"+issuer.LogIn(away.Header.Get("Location")).Encode(), "", http.StatusUnauthorized)
+	victim.do(http.MethodGet, "/login/callback?"+issuer.LogIn(away.Header.Get("Location")).Encode(), "", http.StatusSeeOther)
 	if victim.cookies() != 0 {
 		t.Error("a link has signed a browser in as somebody else")
+	}
+}
+
+// A browser whose login fails is back where it can begin again, and signed in as
+// nobody.
+func TestFailedLoginsLeadBack(t *testing.T) {
+	t.Parallel()
+	type login struct {
+		*browser
+		cluster *cluster
+		issuer  *oidctest.Issuer
+		clock   *clock
+		answer  url.Values
+	}
+	for name, test := range map[string]struct {
+		before, after func(l *login) // the browser goes to the provider
+		want          string
+	}{
+		"the user has left it":                  {after: func(l *login) { l.answer = url.Values{"state": l.answer["state"], "error": {"access_denied"}} }, want: "denied"},
+		"the provider has an error":             {after: func(l *login) { l.answer = url.Values{"state": l.answer["state"], "error": {"server_error"}} }, want: "provider"},
+		"the provider does not know the code":   {after: func(l *login) { l.answer.Set("code", "guessed") }, want: "provider"},
+		"the answer is to another login":        {after: func(l *login) { l.answer.Set("state", "another") }, want: "other"},
+		"the login has taken too long":          {after: func(l *login) { l.clock.advance(11 * time.Minute) }, want: "expired"},
+		"the provider is down":                  {before: func(l *login) { l.issuer.Close() }, want: "unavailable"},
+		"the provider goes down":                {after: func(l *login) { l.issuer.Close() }, want: "unavailable"},
+		"the cluster does not accept the token": {after: func(l *login) { l.cluster.refuse("") }, want: "cluster"},
+		"the cluster is down":                   {after: func(l *login) { l.cluster.Close() }, want: "unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &login{cluster: startCluster(t, stream), issuer: oidctest.Start(t), clock: &clock{}}
+			l.browser = startWithIssuer(t, l.cluster, l.issuer, l.clock.now).browser()
+			if test.before != nil {
+				test.before(l)
+			}
+			back, _ := l.do(http.MethodGet, "/login", "", http.StatusSeeOther)
+			if test.after != nil {
+				l.answer = l.issuer.LogIn(back.Header.Get("Location"))
+				test.after(l)
+				back, _ = l.do(http.MethodGet, "/login/callback?"+l.answer.Encode(), "", http.StatusSeeOther)
+			}
+			if got := back.Header.Get("Location"); got != "/?login="+test.want {
+				t.Errorf("the browser is sent to %s, want /?login=%s", got, test.want)
+			}
+			l.do(http.MethodGet, "/session", "", http.StatusUnauthorized)
+		})
 	}
 }
 

@@ -33,7 +33,7 @@ type cluster struct {
 	answer http.HandlerFunc
 
 	mu      sync.Mutex
-	refused map[string]bool
+	refused map[string]bool // "" is every token
 	seen    []*http.Request
 }
 
@@ -48,7 +48,7 @@ func startCluster(t *testing.T, answer http.HandlerFunc) *cluster {
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	c.mu.Lock()
-	refused := token == "" || c.refused[token]
+	refused := token == "" || c.refused[token] || c.refused[""]
 	c.seen = append(c.seen, r)
 	c.mu.Unlock()
 	if refused {

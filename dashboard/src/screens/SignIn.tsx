@@ -1,7 +1,8 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { isCode, messageOf } from '../api/errors';
-import { signIn } from '../api/session';
+import { loginFailures, signIn } from '../api/session';
 import { useConfig, useTitle } from '../lib/hooks';
 import { Button, Field, Kubectl, Notice } from '../ui/basics';
 import { Mark } from '../ui/icons';
@@ -12,11 +13,15 @@ export function SignIn() {
   useTitle('Sign in');
   const client = useQueryClient();
   const config = useConfig();
+  const navigate = useNavigate();
+  const { login } = useSearch({ from: '__root__' });
+  const failure = login && loginFailures[login];
   const [token, setToken] = useState('');
   const enter = useMutation({
     mutationFn: signIn,
     onSuccess: async () => {
       setToken('');
+      void navigate({ to: '.', search: (old) => ({ ...old, login: undefined }), replace: true });
       client.removeQueries({ queryKey: ['session-ended'] });
       await client.invalidateQueries({ queryKey: ['session'] });
     },
@@ -32,9 +37,10 @@ export function SignIn() {
         </div>
         <h1>Sign in</h1>
         <p className="lead">See, open and run your shops. You can do here what your Kubernetes login may do, and no more.</p>
+        {failure && <Notice tone="bad" title={failure.title}>{failure.text}</Notice>}
         {config.data?.oidc && (
           <>
-            <a className="button primary wide" href="/login">Sign in with your organisation</a>
+            <a className="button primary wide" href="/login">{failure ? 'Try again with your organisation' : 'Sign in with your organisation'}</a>
             <p className="or"><span>or with a token</span></p>
           </>
         )}

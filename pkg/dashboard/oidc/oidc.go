@@ -36,6 +36,19 @@ const (
 // ErrRefused is a login or a refresh that the provider did not confirm.
 var ErrRefused = errors.New("the identity provider does not confirm the login")
 
+// Logins that are refused for a reason that the user can do something about. They
+// are ErrRefused as well.
+var (
+	// ErrOtherLogin is an answer to another login than the browser's own.
+	ErrOtherLogin = fmt.Errorf("%w: it belongs to another login", ErrRefused)
+	// ErrDenied is a login that the user has left, or that the provider does not
+	// allow to this user.
+	ErrDenied = fmt.Errorf("%w: it was denied", ErrRefused)
+)
+
+// accessDenied is the code of RFC 6749, section 4.1.2.1.
+const accessDenied = "access_denied"
+
 // Config is how the provider knows the dashboard.
 type Config struct {
 	IssuerURL string
@@ -115,9 +128,13 @@ func (p *Provider) LoginURL(state, nonce, verifier string) (string, error) {
 // login of state, nonce and verifier.
 func (p *Provider) Exchange(ctx context.Context, answer url.Values, state, nonce, verifier string) (*Tokens, error) {
 	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(state)) != 1 {
-		return nil, fmt.Errorf("%w: it belongs to another login", ErrRefused)
+		return nil, ErrOtherLogin
 	}
-	if code := answer.Get("error"); code != "" {
+	switch code := answer.Get("error"); code {
+	case "":
+	case accessDenied:
+		return nil, fmt.Errorf("%w: %q", ErrDenied, answer.Get("error_description"))
+	default:
 		return nil, fmt.Errorf("%w: %q %q", ErrRefused, code, answer.Get("error_description"))
 	}
 	config, provider, err := p.discover()
@@ -133,7 +150,7 @@ func (p *Provider) Exchange(ctx context.Context, answer url.Values, state, nonce
 		return nil, err
 	}
 	if subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(nonce)) != 1 {
-		return nil, fmt.Errorf("%w: the token belongs to another login", ErrRefused)
+		return nil, ErrOtherLogin
 	}
 	return tokens, nil
 }

@@ -32,11 +32,12 @@ func TestExchange(t *testing.T) {
 		want   error
 	}{
 		"the login's answer":             {},
-		"the answer of another login":    {change: func(a url.Values) { a.Set("state", "another") }, want: ErrRefused},
-		"a refusal of the provider":      {change: func(a url.Values) { a.Set("error", "access_denied") }, want: ErrRefused},
+		"the answer of another login":    {change: func(a url.Values) { a.Set("state", "another") }, want: ErrOtherLogin},
+		"a login that the user has left": {change: func(a url.Values) { a.Set("error", "access_denied") }, want: ErrDenied},
+		"an error of the provider":       {change: func(a url.Values) { a.Set("error", "server_error") }, want: ErrRefused},
 		"an unknown code":                {change: func(a url.Values) { a.Set("code", "guessed") }, want: ErrRefused},
 		"a stolen code":                  {proof: "another-verifier-of-at-least-forty-three-characters", want: ErrRefused},
-		"a token made for another login": {nonce: "another", want: ErrRefused},
+		"a token made for another login": {nonce: "another", want: ErrOtherLogin},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +59,7 @@ func TestExchange(t *testing.T) {
 				verifier = test.proof
 			}
 			tokens, err := p.Exchange(t.Context(), answer, state, nonce, verifier)
-			if !errors.Is(err, test.want) || (err == nil) != (tokens != nil) {
+			if !errors.Is(err, test.want) || err != nil && !errors.Is(err, ErrRefused) || (err == nil) != (tokens != nil) {
 				t.Errorf("got %v, %v, want error %v", tokens, err, test.want)
 			}
 		})
