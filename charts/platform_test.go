@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
@@ -204,6 +205,52 @@ func TestPlatformEngines(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What an engine says that a setting is when it is left out is what its chart does.
+func TestSchemaDefaultsAreTheCharts(t *testing.T) {
+	t.Parallel()
+	engines := find[*corev1.ConfigMap](t, mustRenderPlatform(t, "values-local.yaml"), "platform-engines")
+	for name, manifest := range engines.Data {
+		served := &v1alpha1.Engine{}
+		if err := yaml.UnmarshalStrict([]byte(manifest), served); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		chart := *served.Spec.Chart.Builtin
+		content, err := os.ReadFile(chart + "/values.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var values, schema map[string]any
+		if err := yaml.Unmarshal(content, &values); err != nil {
+			t.Fatalf("%s: %v", chart, err)
+		}
+		if err := json.Unmarshal(served.Spec.ValuesSchema.Raw, &schema); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		told := defaultsOf(schema).(map[string]any)
+		if len(told) == 0 {
+			t.Errorf("%s: the schema tells no defaults", name)
+		}
+		if actual := chartutil.CoalesceTables(told, values); !cmp.Equal(actual, values) {
+			t.Errorf("%s: the schema's defaults are not the chart's values:\n%s", name, cmp.Diff(values, actual))
+		}
+	}
+}
+
+// defaultsOf returns the value that a schema's defaults make up, or nil.
+func defaultsOf(schema map[string]any) any {
+	properties, ok := schema["properties"].(map[string]any)
+	if !ok {
+		return schema["default"]
+	}
+	object := map[string]any{}
+	for name, property := range properties {
+		if value := defaultsOf(property.(map[string]any)); value != nil {
+			object[name] = value
+		}
+	}
+	return object
 }
 
 // Whoever chooses a plan is told what its database is, and what follows from it.

@@ -19,6 +19,7 @@ cleanup() {
     kubectl -n "$STORES_NAMESPACE" patch "$store" --type=merge -p '{"spec":{"suspend":false,"deletionProtection":false}}' >/dev/null || true
   done
   kubectl -n "$STORES_NAMESPACE" delete stores --all --timeout=5m
+  kubectl delete engines --selector="e2e=$STORES_NAMESPACE"
   kubectl delete namespace "$STORES_NAMESPACE"
   rm -rf "$work"
 }

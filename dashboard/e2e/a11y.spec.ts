@@ -69,6 +69,12 @@ async function everyScreen(page: Page, pictured?: string) {
   await check(page, 'create: details refused');
   await page.getByLabel('Name', { exact: true }).fill('fine-name');
   await button(page, 'Continue').click();
+  await page.getByRole('textbox', { name: 'Currency' }).fill('euros');
+  await button(page, 'Continue').click();
+  await expect(page.locator('.field.invalid')).toBeVisible();
+  await check(page, 'create: settings refused');
+  await page.getByRole('textbox', { name: 'Currency' }).fill('');
+  await button(page, 'Continue').click();
   await expect(page.getByRole('heading', { name: 'Plan' })).toBeVisible();
   await check(page, 'create: plan');
   await button(page, 'Continue').click();

@@ -59,12 +59,18 @@ test('a store lives its life by keyboard alone: create, ready, login, delete', a
     await page.keyboard.press('ControlOrMeta+a');
     await page.keyboard.insertText(name);
     await press(page, 'button', 'Continue');
+    await expect(page.getByRole('heading', { name: 'Settings', exact: true })).toBeFocused();
+    await tabTo(page, 'textbox', 'Currency');
+    await page.keyboard.insertText('gbp');
+    await picture(page, 'settings');
+    await press(page, 'button', 'Continue');
     await expect(page.getByRole('heading', { name: 'Plan', exact: true })).toBeFocused();
     await picture(page, 'create');
     await press(page, 'button', 'Continue');
     await expect(page.getByText('displayName: The Tea House')).toBeVisible();
     await press(page, 'button', 'Create store');
     await expect(page.getByRole('heading', { name: 'The Tea House', level: 1 })).toBeVisible();
+    expect(kubectl('-n', namespace, 'get', 'store', name, '-o', 'jsonpath={.spec.values}')).toBe('{"catalog":{"currency":"gbp"}}');
   });
 
   await test.step('becomes ready while one watches', async () => {

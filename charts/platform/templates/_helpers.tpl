@@ -163,6 +163,7 @@ from:
 {{- define "platform.engineVolumes" -}}
 type: object
 additionalProperties: false
+title: Volumes
 description: >-
   How large the shop's volumes are, when the plan's sizes are not enough. A volume
   grows while the shop sells, within the plan's storage, and never shrinks.
@@ -172,6 +173,9 @@ properties:
     type: object
     additionalProperties: false
     properties:
-      size: {type: string, pattern: "^[1-9][0-9]*(Mi|Gi|Ti)$"}
+      size:
+        type: string
+        pattern: "^[1-9][0-9]*(Mi|Gi|Ti)$"
+        description: Such as 20Gi. Left empty, it is the plan's.
   {{- end }}
 {{- end }}

@@ -1,6 +1,8 @@
 // The objects of the Kubernetes API that the dashboard shows, as far as it reads
 // them. Field names and meanings are those of `kubectl explain`.
 
+import type { Schema } from '../lib/schema';
+
 export interface ObjectMeta {
   name: string;
   namespace?: string;
@@ -112,6 +114,8 @@ export interface Engine extends KubeObject {
     defaultVersion: string;
     plans: EnginePlan[];
     defaultPlan: string;
+    valuesSchema?: Schema;
+    progressDeadlineSeconds?: number;
   };
 }
 

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError, messageOf } from '../../api/errors';
 import { createStore } from '../../api/resources';
 import type { Engine } from '../../api/types';
@@ -10,10 +10,10 @@ import { useDefaultNamespace } from '../../lib/namespaces';
 import { Button, Failure, Notice, Skeleton } from '../../ui/basics';
 import { Icon } from '../../ui/icons';
 import type { Draft, Stage } from './draft';
-import { faultsOf, stageOf, stages, storeOf } from './draft';
-import { DetailsStage, EngineStage, PlanStage, ReviewStage } from './stages';
+import { faultsOf, settingsOf, stageOf, stagesOf, storeOf } from './draft';
+import { DetailsStage, EngineStage, PlanStage, ReviewStage, SettingsStage } from './stages';
 
-const titles: Record<Stage, string> = { engine: 'Engine', details: 'Name and address', plan: 'Plan', review: 'Review' };
+const titles: Record<Stage, string> = { engine: 'Engine', details: 'Name and address', settings: 'Settings', plan: 'Plan', review: 'Review' };
 
 export function CreateScreen() {
   useTitle('Create a store');
@@ -40,13 +40,15 @@ function Wizard({ engines, namespace, first }: { engines: Engine[]; namespace: s
   const client = useQueryClient();
   const [stage, setStage] = useState<Stage>('engine');
   const [draft, setDraft] = useState<Draft>({
-    namespace, engine: first.metadata.name, version: '', name: '', displayName: '', host: '', adminEmail: '', plan: '',
+    namespace, engine: first.metadata.name, version: '', name: '', displayName: '', host: '', adminEmail: '', plan: '', settings: {},
   });
   const [faults, setFaults] = useState(new Map<string, string[]>());
   const heading = useRef<HTMLHeadingElement>(null);
   const form = useRef<HTMLFormElement>(null);
   const mayCreate = useCan({ verb: 'create', namespace: draft.namespace });
   const engine = engines.find((candidate) => candidate.metadata.name === draft.engine) ?? first;
+  const settings = useMemo(() => settingsOf(engine), [engine]);
+  const stages = stagesOf(settings);
   const index = stages.indexOf(stage);
 
   const change = (part: Partial<Draft>) => {
@@ -67,7 +69,7 @@ function Wizard({ engines, namespace, first }: { engines: Engine[]; namespace: s
   });
 
   const submit = useMutation({
-    mutationFn: (dryRun: boolean) => createStore(storeOf(draft), dryRun),
+    mutationFn: (dryRun: boolean) => createStore(storeOf(draft, settings), dryRun),
     onSuccess: (store, dryRun) => {
       const next = stages[index + 1];
       if (dryRun) {
@@ -103,8 +105,9 @@ function Wizard({ engines, namespace, first }: { engines: Engine[]; namespace: s
     if (stage === 'engine') go('details');
     else submit.mutate(stage !== 'review');
   };
-  const whole = [...faults].filter(([field]) => field === '' || stageOf(field) === 'review').flatMap(([field, messages]) => messages.map((message) => (field ? `${field}: ${message}` : message)));
-  const props = { draft, change, faults, engines, engine };
+  // What is of no field on the screen is told above them.
+  const whole = [...faults].filter(([field]) => field === '' || field === 'spec.values' || stageOf(field) === 'review').flatMap(([field, messages]) => messages.map((message) => (field ? `${field}: ${message}` : message)));
+  const props = { draft, change, faults, engines, engine, settings };
   return (
     <>
       <ol className="stages" aria-label="Steps">
@@ -130,6 +133,7 @@ function Wizard({ engines, namespace, first }: { engines: Engine[]; namespace: s
         )}
         {stage === 'engine' && <EngineStage {...props} />}
         {stage === 'details' && <DetailsStage {...props} />}
+        {stage === 'settings' && <SettingsStage {...props} />}
         {stage === 'plan' && <PlanStage {...props} />}
         {stage === 'review' && <ReviewStage {...props} />}
         <div className="form-actions">

@@ -1,14 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../api/errors';
-import { faultsOf, nameFrom, stageOf, storeOf } from './draft';
+import { groupOf } from '../../lib/schema';
+import { faultsOf, nameFrom, stageOf, stagesOf, storeOf } from './draft';
 
-const draft = { namespace: 'team', engine: 'medusa', version: '', name: ' tea ', displayName: '', host: '', adminEmail: '', plan: '' };
+const draft = { namespace: 'team', engine: 'medusa', version: '', name: ' tea ', displayName: '', host: '', adminEmail: '', plan: '', settings: {} };
+const settings = groupOf({ properties: { catalog: { properties: { currency: { type: 'string' } } } } });
 
 test('a draft says nothing that the user has not said', () => {
-  expect(storeOf(draft)).toEqual({
+  expect(storeOf(draft, settings)).toEqual({
     apiVersion: 'platform.dev/v1alpha1', kind: 'Store', metadata: { name: 'tea', namespace: 'team' }, spec: { engine: 'medusa' },
   });
-  expect(storeOf({ ...draft, host: 'tea.example.com', plan: 'large' }).spec).toEqual({ engine: 'medusa', host: 'tea.example.com', plan: 'large' });
+  const told = { ...draft, host: 'tea.example.com', plan: 'large', settings: { 'spec.values.catalog.currency': 'usd' } };
+  expect(storeOf(told, settings).spec).toEqual({ engine: 'medusa', host: 'tea.example.com', plan: 'large', values: { catalog: { currency: 'usd' } } });
+});
+
+test('an engine without settings has no stage for them', () => {
+  expect(stagesOf(settings)).toContain('settings');
+  expect(stagesOf(undefined)).toEqual(['engine', 'details', 'plan', 'review']);
 });
 
 test.each([
@@ -18,7 +26,8 @@ test.each([
   ['spec.host', 'details'],
   ['spec.adminEmail', 'details'],
   ['spec.plan', 'plan'],
-  ['spec.values.catalog', 'review'],
+  ['spec.values.catalog', 'settings'],
+  ['spec.powerState', 'review'],
   ['', 'review'],
 ])('%s is asked for under %s', (field, stage) => {
   expect(stageOf(field)).toBe(stage);

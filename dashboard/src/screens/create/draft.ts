@@ -1,9 +1,17 @@
 import type { ApiError } from '../../api/errors';
 import { apiVersion } from '../../api/resources';
-import type { NewStore } from '../../api/types';
+import type { Engine, NewStore } from '../../api/types';
+import type { SettingGroup, Texts } from '../../lib/schema';
+import { groupOf, valuesOf } from '../../lib/schema';
 
-export const stages = ['engine', 'details', 'plan', 'review'] as const;
+const stages = ['engine', 'details', 'settings', 'plan', 'review'] as const;
 export type Stage = (typeof stages)[number];
+
+/** The stages for an engine: one without settings has none to ask for. */
+export const stagesOf = (settings: SettingGroup | undefined): readonly Stage[] => (settings ? stages : stages.filter((stage) => stage !== 'settings'));
+
+/** What the engine lets a store set. */
+export const settingsOf = (engine: Engine): SettingGroup | undefined => groupOf(engine.spec.valuesSchema);
 
 /** What the form holds. An empty text means: let the server choose. */
 export interface Draft {
@@ -15,20 +23,23 @@ export interface Draft {
   host: string;
   adminEmail: string;
   plan: string;
+  settings: Texts;
 }
 
 /** The store that a draft asks for, saying nothing that the user has not said. */
-export function storeOf(draft: Draft): NewStore {
+export function storeOf(draft: Draft, settings: SettingGroup | undefined): NewStore {
   const { namespace, name, engine } = draft;
   const given = (['version', 'plan', 'displayName', 'host', 'adminEmail'] as const)
     .map((field) => [field, draft[field].trim()] as const)
     .filter(([, value]) => value !== '');
-  return { apiVersion, kind: 'Store', metadata: { name: name.trim(), namespace }, spec: { engine, ...Object.fromEntries(given) } };
+  const values = valuesOf(settings, draft.settings);
+  return { apiVersion, kind: 'Store', metadata: { name: name.trim(), namespace }, spec: { engine, ...Object.fromEntries(given), ...(values && { values }) } };
 }
 
 const homes: [Stage, RegExp][] = [
   ['engine', /^spec\.(engine|version)$/],
   ['details', /^(metadata\.(name|namespace)|spec\.(displayName|host|adminEmail))/],
+  ['settings', /^spec\.values/],
   ['plan', /^spec\.plan/],
 ];
 

@@ -1,13 +1,17 @@
 import { useQuery } from '@tanstack/react-query';
 import { isCode } from '../../api/errors';
 import { reviewQuota } from '../../api/resources';
-import type { Engine, EnginePlan } from '../../api/types';
+import type { Engine } from '../../api/types';
 import { useConfig, useNamespaces } from '../../lib/hooks';
 import { shell } from '../../lib/kubectl';
+import { planFacts } from '../../lib/plans';
+import type { SettingGroup } from '../../lib/schema';
+import { told } from '../../lib/schema';
 import { span } from '../../lib/time';
 import { toYaml } from '../../lib/yaml';
 import { Input, Kubectl, Notice, Select } from '../../ui/basics';
 import { Code } from '../../ui/code';
+import { Settings } from '../../ui/settings';
 import type { Draft } from './draft';
 import { nameFrom, storeOf } from './draft';
 
@@ -17,6 +21,7 @@ interface Props {
   faults: Map<string, string[]>;
   engines: Engine[];
   engine: Engine;
+  settings: SettingGroup | undefined;
 }
 
 export function EngineStage({ draft, change, faults, engines, engine }: Props) {
@@ -29,7 +34,7 @@ export function EngineStage({ draft, change, faults, engines, engine }: Props) {
             key={option.metadata.name}
             group="engine"
             checked={option.metadata.name === draft.engine}
-            onChange={() => { change({ engine: option.metadata.name, version: '', plan: '' }); }}
+            onChange={() => { change({ engine: option.metadata.name, version: '', plan: '', settings: {} }); }}
             title={option.spec.displayName ?? option.metadata.name}
             text={option.spec.description}
           />
@@ -94,6 +99,16 @@ export function DetailsStage({ draft, change, faults }: Props) {
   );
 }
 
+export function SettingsStage({ draft, change, faults, engine, settings }: Props) {
+  if (!settings) return null;
+  return (
+    <>
+      <p className="hint">What {engine.spec.displayName ?? engine.metadata.name} lets each shop choose. Whatever you leave is chosen by the engine.</p>
+      <Settings group={settings} texts={draft.settings} faults={faults} onChange={(texts) => { change({ settings: texts }); }} />
+    </>
+  );
+}
+
 export function PlanStage({ draft, change, faults, engine }: Props) {
   const chosen = draft.plan || engine.spec.defaultPlan;
   return (
@@ -118,12 +133,8 @@ export function PlanStage({ draft, change, faults, engine }: Props) {
   );
 }
 
-const facts: [string, string][] = [['limits.cpu', 'CPU'], ['limits.memory', 'memory'], ['requests.storage', 'storage']];
-
-const planFacts = (plan: EnginePlan) => facts.flatMap(([key, word]) => (plan.quota?.[key] ? [`${plan.quota[key]} ${word}`] : []));
-
-export function ReviewStage({ draft, engine }: Props) {
-  const store = storeOf(draft);
+export function ReviewStage({ draft, engine, settings }: Props) {
+  const store = storeOf(draft, settings);
   const yaml = toYaml(store);
   const rows: [string, string][] = [
     ['Engine', `${engine.spec.displayName ?? engine.metadata.name} ${draft.version || engine.spec.defaultVersion}`],
@@ -131,6 +142,7 @@ export function ReviewStage({ draft, engine }: Props) {
     ['Name', `${draft.namespace}/${store.metadata.name}`],
     ['Web address', draft.host || 'chosen by the platform'],
     ['Admin’s email', draft.adminEmail || 'chosen by the platform'],
+    ...told(settings, draft.settings),
     ['Plan', draft.plan || engine.spec.defaultPlan],
   ];
   return (
