@@ -94,6 +94,12 @@ async function everyScreen(page: Page, pictured?: string) {
     await page.keyboard.press('Escape');
     await expect(page.locator('.dialog')).toHaveCount(0);
   }
+  await button(page, 'Edit').click();
+  await page.getByLabel('Protect from deletion').check();
+  await button(page, 'Review').click();
+  await expect(page.getByRole('heading', { name: 'This will change' })).toBeVisible();
+  await check(page, 'store: an edit to review');
+  await page.keyboard.press('Escape');
   await page.goto(`/stores/${namespace}/nobody`);
   await expect(page.getByText('There is no store nobody')).toBeVisible();
   await check(page, 'no such store');

@@ -47,6 +47,8 @@ test('an edit of what somebody else has changed is not lost and loses nothing', 
   await expect(dialog.getByText('Somebody changed this store meanwhile')).toBeVisible();
   await expect(dialog).toContainText('spec.deletionProtection');
   await dialog.getByRole('button', { name: /keep my edits/ }).click();
+  await dialog.getByRole('button', { name: 'Review' }).click();
+  await expect(dialog.locator('.changes li')).toHaveText([/spec\.displayName from Lamps.* to Lamps by me/]);
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('heading', { name: 'Lamps by me' })).toBeVisible();
   const spec = JSON.parse(kubectl('-n', namespace, 'get', 'store', 'lamps', '-o', 'json')) as { spec: object };
@@ -68,7 +70,9 @@ test('history tells who changed what, and a rollback brings an earlier spec back
   await expect(entries.first().locator('del')).toHaveText(/Lamps before/);
   await expect(entries.first().locator('ins')).toHaveText(/Lamps after/);
   await entries.nth(1).getByRole('button', { name: /Roll back to this/ }).click();
-  await page.getByRole('alertdialog').getByRole('button', { name: 'Roll back' }).click();
+  const dialog = page.getByRole('alertdialog');
+  await expect(dialog.locator('.changes li')).toHaveText([/spec\.displayName from Lamps after to Lamps before/]);
+  await dialog.getByRole('button', { name: 'Roll back' }).click();
   await expect(page.getByRole('heading', { name: 'Lamps before' })).toBeVisible();
   // The newest entry is the rollback itself, by the user who made it.
   await expect(entries.first()).toContainText(`system:serviceaccount:${namespace}:keeper`);

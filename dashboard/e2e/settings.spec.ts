@@ -105,6 +105,31 @@ test('an engine that the dashboard knows nothing of is asked for what it takes',
     const stored = JSON.parse(kubectl('-n', namespace, 'get', 'store', name, '-o', 'json')) as { spec: Record<string, unknown> };
     expect(stored.spec).toMatchObject(shown.spec);
   });
+
+  await test.step('an edit is shown before it is made', async () => {
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Version').selectOption('2.0');
+    await dialog.getByLabel('Plan').selectOption('small');
+    await dialog.getByRole('textbox', { name: 'Products per page' }).fill('0');
+    await dialog.getByRole('button', { name: 'Review' }).click();
+    await expect(dialog.getByRole('textbox', { name: 'Products per page' })).toBeFocused();
+    await expect(dialog.getByRole('textbox', { name: 'Products per page' })).toHaveAccessibleDescription(/greater than or equal to 1/);
+    await dialog.getByRole('textbox', { name: 'Products per page' }).fill('');
+    await dialog.getByRole('button', { name: 'Review' }).click();
+    await expect(dialog.getByRole('heading', { name: 'This will change' })).toBeFocused();
+    await expect(dialog.locator('.changes li')).toHaveText([
+      /spec\.version from 1\.0 to 2\.0/, /spec\.plan from large to small/, /spec\.values\.limits\.productsPerPage from 48/,
+    ]);
+    await expect(dialog).toContainText('goes back to 1.0 by itself');
+    await expect(dialog).toContainText('4 CPU, 8Gi memory before, 1 CPU after');
+    expect(kubectl('-n', namespace, 'get', 'store', name, '-o', 'jsonpath={.spec.version}')).toBe('1.0');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await expect(dialog).toBeHidden();
+    const stored = JSON.parse(kubectl('-n', namespace, 'get', 'store', name, '-o', 'json')) as { spec: Record<string, unknown> };
+    expect(stored.spec).toMatchObject({ version: '2.0', plan: 'small', values: { theme: 'dark', labels: { by: 'hand' }, limits: { reviews: true, regions: ['north', 'south'] } } });
+    expect(stored.spec).not.toHaveProperty('values.limits.productsPerPage');
+  });
 });
 
 for (const [engine, title] of [['medusa', /Medusa/], ['woocommerce', /WooCommerce|WordPress/]] as const) {

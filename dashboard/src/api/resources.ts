@@ -13,23 +13,26 @@ export const listEngines = (signal?: AbortSignal) => request<KubeList<Engine>>(`
 
 export const listNamespaces = (signal?: AbortSignal) => request<KubeList<KubeObject>>('/k8s/api/v1/namespaces', { ...(signal && { signal }) });
 
+const all = (dryRun: boolean) => (dryRun ? 'All' : undefined);
+
 /** Creates a store, or with dryRun has the server check all that it would check. */
 export const createStore = (store: NewStore, dryRun = false) =>
   request<Store>(storesPath(store.metadata.namespace), {
     method: 'POST',
     body: store,
-    query: { dryRun: dryRun ? 'All' : undefined, fieldManager: 'dashboard', fieldValidation: 'Strict' },
+    query: { dryRun: all(dryRun), fieldManager: 'dashboard', fieldValidation: 'Strict' },
   });
 
 /**
- * Changes a store by JSON merge patch. With the resource version that the change
- * was made against, the server refuses it (409) when the store has moved on.
+ * Changes a store by JSON merge patch, or with dryRun tells what it would become.
+ * With the resource version that the change was made against, the server refuses
+ * it (409) when the store has moved on.
  */
-export const patchStore = (store: Store, patch: Record<string, unknown>, resourceVersion?: string) =>
+export const patchStore = (store: Store, patch: Record<string, unknown>, { resourceVersion, dryRun = false }: { resourceVersion?: string; dryRun?: boolean } = {}) =>
   request<Store>(storePath(store.metadata.namespace ?? '', store.metadata.name), {
     method: 'PATCH',
     contentType: 'application/merge-patch+json',
-    query: { fieldManager: 'dashboard', fieldValidation: 'Strict' },
+    query: { dryRun: all(dryRun), fieldManager: 'dashboard', fieldValidation: 'Strict' },
     body: { ...patch, metadata: { uid: store.metadata.uid, ...(resourceVersion && { resourceVersion }) } },
   });
 
@@ -57,9 +60,11 @@ export async function getHistory(namespace: string, name: string, next: string |
   return { items, next };
 }
 
-export const rollbackStore = (namespace: string, name: string, resourceVersion: string) =>
+/** Makes a revision's spec the store's again, or with dryRun tells what it would become. */
+export const rollbackStore = (namespace: string, name: string, resourceVersion: string, dryRun = false) =>
   request<Store>(storePath(namespace, name, 'rollback'), {
     method: 'POST',
+    query: { dryRun: all(dryRun) },
     body: { apiVersion, kind: 'StoreRollback', metadata: { name, namespace }, spec: { resourceVersion } },
   });
 

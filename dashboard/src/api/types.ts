@@ -1,6 +1,7 @@
 // The objects of the Kubernetes API that the dashboard shows, as far as it reads
 // them. Field names and meanings are those of `kubectl explain`.
 
+import type { Change } from '../lib/diff';
 import type { Schema } from '../lib/schema';
 
 export interface ObjectMeta {
@@ -144,7 +145,7 @@ export interface StoreRevision {
   verb: string;
   user: string;
   generation?: number;
-  changes?: { path: string; from?: unknown; to?: unknown }[];
+  changes?: Change[];
 }
 
 export interface StoreHistory {

@@ -1,13 +1,15 @@
-import { useInfiniteQuery, useMutation } from '@tanstack/react-query';
+import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { isCode, messageOf } from '../../api/errors';
 import { getHistory, rollbackStore } from '../../api/resources';
 import type { Store, StoreRevision } from '../../api/types';
 import { announce } from '../../lib/announce';
+import { changesOf } from '../../lib/diff';
 import { useCan } from '../../lib/hooks';
 import { kubectl } from '../../lib/kubectl';
 import { fullTime } from '../../lib/time';
 import { Button, Failure, Kubectl, Notice, Skeleton } from '../../ui/basics';
+import { Changes } from '../../ui/changes';
 import { Dialog, DialogActions } from '../../ui/dialog';
 import { Age } from '../../ui/live';
 
@@ -40,7 +42,7 @@ export function History({ store }: { store: Store }) {
               <b>{revision.verb}</b> by <span className="who-did">{revision.user || 'the system'}</span>
               <span className="sub inline"> · <time dateTime={revision.time}>{fullTime(revision.time)}</time> (<Age time={revision.time} />)</span>
             </div>
-            {revision.verb !== 'create' && <Changes revision={revision} />}
+            {revision.verb !== 'create' && <Changes changes={revision.changes ?? []} />}
             {mayRollBack && revision.resourceVersion !== store.metadata.resourceVersion && revision.generation !== generation && !store.metadata.deletionTimestamp && (
               <Button kind="quiet" icon="undo" onClick={() => { setTarget(revision); }}>Roll back to this<span className="offscreen"> ({fullTime(revision.time)})</span></Button>
             )}
@@ -55,24 +57,16 @@ export function History({ store }: { store: Store }) {
   );
 }
 
-function Changes({ revision }: { revision: StoreRevision }) {
-  const changes = revision.changes ?? [];
-  if (changes.length === 0) return null;
-  return (
-    <ul className="changes">
-      {changes.map(({ path, from, to }) => (
-        <li key={path}>
-          <code>{path}</code> {from !== undefined && <del><span className="offscreen">from </span>{show(from)}</del>} {to !== undefined && <ins><span className="offscreen">to </span>{show(to)}</ins>}
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-const show = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
-
 function Rollback({ store, revision, onClose }: { store: Store; revision: StoreRevision; onClose: () => void }) {
-  const { name, namespace = '' } = store.metadata;
+  const { name, namespace = '', generation } = store.metadata;
+  // The server says what would become of the store, with all that it would check.
+  const preview = useQuery({
+    queryKey: ['rollback', store.metadata.uid, generation, revision.resourceVersion],
+    queryFn: () => rollbackStore(namespace, name, revision.resourceVersion, true),
+    staleTime: 0,
+    gcTime: 0,
+  });
+  const changes = preview.data && changesOf(store.spec, preview.data.spec, 'spec');
   const rollback = useMutation({
     mutationFn: () => rollbackStore(namespace, name, revision.resourceVersion),
     onSuccess: () => {
@@ -80,11 +74,14 @@ function Rollback({ store, revision, onClose }: { store: Store; revision: StoreR
       onClose();
     },
   });
+  const refusal = rollback.error ?? preview.error;
   return (
     <Dialog open alert onClose={onClose} title={`Roll back ${name}?`} description={<p>Its settings become those of {fullTime(revision.time)} again. Orders, products and passwords stay as they are. This is a change of its own: it can be undone the same way.</p>}>
+      {preview.isPending && <Skeleton label="Asking the server what would change" lines={1} />}
+      {changes && (changes.length > 0 ? <Changes changes={changes} /> : <p className="sub">The settings are the same already.</p>)}
+      {refusal && <Notice tone="bad" title="The server refuses it">{messageOf(refusal)}</Notice>}
       <Kubectl line={kubectl(namespace, 'store', 'rollback', name, `--to-revision=${revision.resourceVersion}`)} />
-      {rollback.isError && <Notice tone="bad" title="The server refuses it">{messageOf(rollback.error)}</Notice>}
-      <DialogActions onCancel={onClose}><Button kind="primary" busy={rollback.isPending} onClick={() => { rollback.mutate(); }}>Roll back</Button></DialogActions>
+      <DialogActions onCancel={onClose}><Button kind="primary" busy={rollback.isPending} aria-disabled={!changes?.length} onClick={() => { rollback.mutate(); }}>Roll back</Button></DialogActions>
     </Dialog>
   );
 }
