@@ -35,6 +35,42 @@ async function check(page: Page, screen: string) {
 
 const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
 
+const running = { name: 'web', ready: true, restartCount: 2, containerID: 'c1', state: { running: {} } };
+const waiting = { name: 'web', ready: false, restartCount: 0, state: { waiting: { reason: 'ImagePullBackOff', message: 'the image cannot be pulled' } } };
+
+/** Pods as a cluster tells of them: a suspended store has none. */
+async function pods(page: Page) {
+  const pod = (name: string, status: object) => ({
+    metadata: { name, uid: name, resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { containers: [{ name: 'web' }], initContainers: [{ name: 'wait' }] }, status,
+  });
+  let home = 'kube-system';
+  await page.route(/\/stores\?.*mugs/, async (route) => {
+    if (route.request().url().includes('watch=')) return; // a stream on which nothing happens
+    const response = await route.fetch();
+    const list = (await response.json()) as { items: { status?: object }[] };
+    for (const item of list.items) item.status = { ...item.status, namespace: home };
+    await route.fulfill({ response, json: list });
+  });
+  await page.goto(`/stores/${namespace}/mugs?tab=pods`);
+  await expect(page.getByText(/list and watch on pods in namespace kube-system/)).toBeVisible();
+  await check(page, 'store: pods forbidden');
+
+  home = 'store-mugs';
+  await page.route(/\/store-mugs\/pods\?/, async (route) => {
+    if (route.request().url().includes('watch=')) return;
+    await route.fulfill({ json: { metadata: { resourceVersion: '1' }, items: [
+      pod('web-1', { phase: 'Running', containerStatuses: [running] }), pod('web-2', { phase: 'Pending', containerStatuses: [waiting] }),
+    ] } });
+  });
+  await page.route(/\/web-1\/log\?/, (route) => route.fulfill({ body: Array.from({ length: 40 }, (_, i) => `2026-01-01T00:00:${String(i + 10)}Z request ${String(i)} ${'of a long path '.repeat(12)}\n`).join('') }));
+  await page.reload();
+  await page.getByRole('button', { name: /Log of web-1/ }).click();
+  await expect(page.getByRole('region', { name: 'Log of web', exact: true })).toContainText('request 39');
+  await check(page, 'store: pods and a log');
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+}
+
 async function everyScreen(page: Page, pictured?: string) {
   await page.goto('/');
   await expect(button(page, 'Sign in')).toBeVisible();
@@ -81,7 +117,7 @@ async function everyScreen(page: Page, pictured?: string) {
   await expect(button(page, 'Create store')).toBeVisible();
   await check(page, 'create: review');
 
-  for (const tab of ['overview', 'events', 'history', 'yaml']) {
+  for (const tab of ['overview', 'pods', 'events', 'history', 'yaml']) {
     await page.goto(`/stores/${namespace}/mugs?tab=${tab}`);
     await expect(page.getByRole('heading', { name: 'Mugs' })).toBeVisible();
     await expect(page.locator('.skeleton')).toHaveCount(0);
@@ -100,6 +136,7 @@ async function everyScreen(page: Page, pictured?: string) {
   await expect(page.getByRole('heading', { name: 'This will change' })).toBeVisible();
   await check(page, 'store: an edit to review');
   await page.keyboard.press('Escape');
+  await pods(page);
   await page.goto(`/stores/${namespace}/nobody`);
   await expect(page.getByText('There is no store nobody')).toBeVisible();
   await check(page, 'no such store');

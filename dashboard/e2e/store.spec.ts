@@ -3,7 +3,7 @@ import { expect, keeper, kubectl, namespace, picture, test } from './support';
 
 /** Presses Tab until the named element has the focus, as a keyboard user does. */
 async function tabTo(page: Page, role: 'button' | 'link' | 'textbox' | 'radio' | 'tab', name: string) {
-  const target = page.getByRole(role, { name, exact: true });
+  const target = page.getByRole(role, { name, exact: true }).first();
   await expect(target).toBeVisible();
   for (let presses = 0; presses < 60; presses++) {
     if (await target.evaluate((element) => element === document.activeElement)) return;
@@ -86,8 +86,28 @@ test('a store lives its life by keyboard alone: create, ready, login, delete', a
   await test.step('shows the events', async () => {
     await tabTo(page, 'tab', 'Overview');
     await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Enter');
-    await expect(page.getByText('NamespaceReady', { exact: true })).toBeVisible();
+    await expect(page.locator('.events').getByText('NamespaceReady', { exact: true })).toBeVisible();
+  });
+
+  await test.step('shows the pods and their logs to whom the cluster lets', async () => {
+    const ns = kubectl('-n', namespace, 'get', 'store', name, '-o', 'jsonpath={.status.namespace}');
+    await page.getByRole('tab', { name: 'Events' }).focus();
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('Enter');
+    await expect(page.getByText(`It takes the right to list and watch on pods in namespace ${ns}`)).toBeVisible();
+    kubectl('-n', ns, 'create', 'rolebinding', 'looker', '--clusterrole=view', `--serviceaccount=${namespace}:keeper`);
+    await press(page, 'button', 'Try again');
+    const pod = await page.locator('.pods > li', { hasText: 'medusa' }).filter({ hasText: '1 of 1 ready' }).locator('.pod-name').innerText();
+    await press(page, 'button', `Log of ${pod}`);
+    await expect(page.locator('.log-head').getByText('Live', { exact: true })).toBeVisible();
+    const shopper = await page.context().newPage();
+    await shopper.goto(`${kubectl('-n', namespace, 'get', 'store', name, '-o', 'jsonpath={.status.url}')}/looking-for-tea`);
+    await shopper.close();
+    await expect(page.locator('pre.log')).toContainText('/looking-for-tea');
+    await picture(page, 'pods');
+    kubectl('-n', ns, 'delete', 'rolebinding', 'looker');
   });
 
   await test.step('shows the login, and forgets it', async () => {

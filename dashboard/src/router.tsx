@@ -36,7 +36,7 @@ const create = createRoute({
   component: lazyRouteComponent(() => import('./screens/create/Create'), 'CreateScreen'),
 });
 
-export const tabs = ['overview', 'events', 'history', 'yaml'] as const;
+export const tabs = ['overview', 'pods', 'events', 'history', 'yaml'] as const;
 export type Tab = (typeof tabs)[number];
 
 const store = createRoute({

@@ -174,19 +174,42 @@ func TestWatchesEndWithTheToken(t *testing.T) {
 	b.do(http.MethodGet, storesPath, "", http.StatusUnauthorized)
 }
 
-// Whoever signs in again has no watches left of before.
-func TestWatchesEndWithANewToken(t *testing.T) {
+// Whoever signs out, or in again, has nothing left that streams with the token of
+// before.
+func TestStreamsEndWithTheSession(t *testing.T) {
+	t.Parallel()
+	for what, path := range map[string]string{
+		"a watch":        storesPath + "?watch=true",
+		"a followed log": "/k8s/api/v1/namespaces/a/pods/b/log?container=c&follow=true",
+	} {
+		for how, end := range map[string]func(b *browser){
+			"signing out":      func(b *browser) { b.do(http.MethodDelete, "/session", "", http.StatusNoContent) },
+			"signing in again": func(b *browser) { b.signIn("second") },
+		} {
+			t.Run(what+" and "+how, func(t *testing.T) {
+				t.Parallel()
+				c := startCluster(t, stream)
+				b := startReplica(t, c, newKeys(t)).browser()
+				b.signIn("first")
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				answer := b.open(ctx, http.MethodGet, path, "")
+				end(b)
+				if content, err := io.ReadAll(answer.Body); err != nil || string(content) != "event\n" {
+					t.Errorf("it ended with %q, %v", content, err)
+				}
+			})
+		}
+	}
+}
+
+// Whoever signs in again speaks with the new token.
+func TestTheNewTokenCounts(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, stream)
 	b := startReplica(t, c, newKeys(t)).browser()
 	b.signIn("first")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	watch := b.open(ctx, http.MethodGet, storesPath+"?watch=true", "")
 	b.signIn("second")
-	if content, err := io.ReadAll(watch.Body); err != nil || string(content) != "event\n" {
-		t.Errorf("the watch ended with %q, %v", content, err)
-	}
 	b.do(http.MethodGet, storesPath, "", http.StatusOK)
 	if c.lastToken() != "second" {
 		t.Errorf("the cluster got the token %q", c.lastToken())

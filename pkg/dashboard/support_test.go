@@ -196,9 +196,10 @@ func (b *browser) cookies() int {
 	return len(b.client.Jar.Cookies(parsed))
 }
 
-// stream answers with one event, and then goes on until somebody ends it.
+// stream answers a watch, or for a log that is followed, with one event, and then
+// goes on until somebody ends it.
 func stream(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Get("watch") != "true" {
+	if !streams(r) {
 		writeJSON(w, http.StatusOK, struct{}{})
 		return
 	}

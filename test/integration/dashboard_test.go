@@ -309,6 +309,8 @@ func TestDashboardHasTheRightsOfItsUser(t *testing.T) {
 		{"a viewer reads", viewer, http.MethodGet, storesIn(namespace), http.StatusOK},
 		{"a viewer does not write", viewer, http.MethodPost, storesIn(namespace), http.StatusForbidden},
 		{"a viewer does not read elsewhere", viewer, http.MethodGet, storesIn("default"), http.StatusForbidden},
+		{"a viewer of stores sees no pods", viewer, http.MethodGet, "/k8s/api/v1/namespaces/" + namespace + "/pods", http.StatusForbidden},
+		{"a viewer of stores reads no logs", viewer, http.MethodGet, "/k8s/api/v1/namespaces/" + namespace + "/pods/web/log?follow=true", http.StatusForbidden},
 		{"a stranger does not read", stranger, http.MethodGet, storesIn(namespace), http.StatusUnauthorized},
 		{"nobody reads secrets", viewer, http.MethodGet, "/k8s/api/v1/namespaces/" + namespace + "/secrets", http.StatusNotFound},
 		{"nobody leaves the list by dots", viewer, http.MethodGet, "/k8s/apis/platform.dev/..%2f..%2fapi/v1/secrets", http.StatusNotFound},

@@ -6,6 +6,8 @@ export const apiVersion = 'platform.dev/v1alpha1';
 
 export const storesPath = (namespace?: string) => (namespace ? `${group}/namespaces/${encodeURIComponent(namespace)}/stores` : `${group}/stores`);
 export const eventsPath = (namespace: string) => `/k8s/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`;
+export const podsPath = (namespace: string) => `/k8s/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`;
+export const logPath = (namespace: string, pod: string) => `${podsPath(namespace)}/${encodeURIComponent(pod)}/log`;
 const storePath = (namespace: string, name: string, subresource?: string) =>
   `${storesPath(namespace)}/${encodeURIComponent(name)}${subresource ? `/${subresource}` : ''}`;
 

@@ -132,6 +132,30 @@ export interface KubeEvent extends KubeObject {
   reportingController?: string;
 }
 
+export interface ContainerStatus {
+  name: string;
+  ready: boolean;
+  restartCount: number;
+  containerID?: string;
+  state?: {
+    running?: { startedAt?: string };
+    waiting?: { reason?: string; message?: string };
+    terminated?: { reason?: string; message?: string; exitCode: number };
+  };
+}
+
+export interface Pod extends KubeObject {
+  spec: { containers: { name: string }[]; initContainers?: { name: string }[] };
+  status?: {
+    phase?: string;
+    reason?: string;
+    message?: string;
+    conditions?: { type: string; status: string; message?: string }[];
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
+  };
+}
+
 export interface StoreCredentials {
   url?: string;
   adminURL?: string;

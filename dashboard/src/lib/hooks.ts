@@ -3,10 +3,10 @@ import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import type { Snapshot } from '../api/live';
 import { LiveList } from '../api/live';
 import type { Access } from '../api/resources';
-import { listEngines, listNamespaces, reviewAccess, storesPath, eventsPath } from '../api/resources';
+import { eventsPath, listEngines, listNamespaces, podsPath, reviewAccess, storesPath } from '../api/resources';
 import type { Config, Session } from '../api/session';
 import { getConfig, getSession } from '../api/session';
-import type { KubeEvent, KubeObject, Store } from '../api/types';
+import type { KubeEvent, KubeObject, Pod, Store } from '../api/types';
 
 export const useSession = () => useQuery<Session | null>({ queryKey: ['session'], queryFn: getSession, staleTime: Infinity, retry: 2 });
 export const useConfig = () => useQuery<Config>({ queryKey: ['config'], queryFn: getConfig, staleTime: Infinity });
@@ -41,6 +41,9 @@ export const useStoreEvents = (namespace: string, name: string) =>
       [namespace, name],
     ),
   );
+
+/** The pods of a namespace. */
+export const usePods = (namespace: string) => useLive(useMemo(() => new LiveList<Pod>(podsPath(namespace)), [namespace]));
 
 /** Names the page in the tab's title and in the browser's history. */
 export function useTitle(title: string): void {

@@ -55,14 +55,14 @@ export function Notice({ tone, title, children, action }: { tone: 'info' | 'ok' 
 }
 
 /** What a screen shows in place of what it could not get. */
-export function Failure({ error, what, retry, kubectl }: { error: unknown; what: string; retry?: () => void; kubectl?: string }) {
+export function Failure({ error, what, right, retry, kubectl }: { error: unknown; what: string; right?: string; retry?: () => void; kubectl?: string }) {
   const again = retry && <Button onClick={retry}>Try again</Button>;
   if (isCode(error, 401)) return <Notice tone="warn" title="You are signed out">Sign in again to see {what}.</Notice>;
   if (isCode(error, 403)) {
     return (
       <Notice tone="warn" title={`You may not see ${what}`} action={again}>
         <p>{messageOf(error)}</p>
-        <p>Ask whoever runs the cluster for a role there, such as view or edit.</p>
+        <p>{right ? `It takes the right to ${right}, which the role view has. Ask whoever runs the cluster for it.` : 'Ask whoever runs the cluster for a role there, such as view or edit.'}</p>
         {kubectl && <Kubectl line={kubectl} />}
       </Notice>
     );

@@ -17,6 +17,7 @@ import { Actions } from './Actions';
 import { Events } from './Events';
 import { History } from './History';
 import { Overview } from './Overview';
+import { Pods } from './Pods';
 
 export function StoreScreen() {
   const { namespace, name } = useParams({ from: '/stores/$namespace/$name' });
@@ -93,11 +94,13 @@ function Details({ store, live }: { store: Store; live: Live<Store> }) {
       <Tabs.Root value={tab} onValueChange={(value) => { select(value as Tab); }} className="tabs">
         <Tabs.List className="tab-list" aria-label="About this store">
           <Tabs.Tab className="tab" value="overview">Overview</Tabs.Tab>
+          <Tabs.Tab className="tab" value="pods">Pods</Tabs.Tab>
           <Tabs.Tab className="tab" value="events">Events</Tabs.Tab>
           <Tabs.Tab className="tab" value="history">History</Tabs.Tab>
           <Tabs.Tab className="tab" value="yaml">YAML</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel className="tab-panel" value="overview"><Overview store={store} /></Tabs.Panel>
+        <Tabs.Panel className="tab-panel" value="pods"><Pods store={store} /></Tabs.Panel>
         <Tabs.Panel className="tab-panel" value="events"><Events namespace={namespace} name={name} /></Tabs.Panel>
         <Tabs.Panel className="tab-panel" value="history"><History store={store} /></Tabs.Panel>
         <Tabs.Panel className="tab-panel" value="yaml">
