@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	goruntime "runtime"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -95,7 +97,9 @@ func (l *listing) read(ctx context.Context) error {
 	}
 	for {
 		// One more key than wanted tells whether there are more.
-		p, err := l.storage.db.list(ctx, l.keys, l.rev, size+1, count)
+		arrived, decoded := l.decoder(ctx, size)
+		p, err := l.storage.db.list(ctx, l.keys, l.rev, size+1, count, arrived)
+		decoded()
 		if err != nil {
 			return translate(ctx, "listing", l.prefix, err)
 		}
@@ -135,19 +139,49 @@ func (l *listing) checkPosition(at position) error {
 	return apierrors.NewResourceExpired(listExpired)
 }
 
+// decoder returns a function that decodes the first size records of a page, some on
+// each processor, while the next ones are still on their way, and one that waits until
+// that is done. If a selector may fill the list before its page ends, nothing is decoded
+// ahead.
+func (l *listing) decoder(ctx context.Context, size int64) (arrived func([]record), decoded func()) {
+	if l.opts.Predicate.Limit > 0 && !l.opts.Predicate.Empty() {
+		return nil, func() {}
+	}
+	var all sync.WaitGroup
+	free := make(chan struct{}, goruntime.GOMAXPROCS(0))
+	arrived = func(chunk []record) {
+		chunk = chunk[:min(size, int64(len(chunk)))]
+		size -= int64(len(chunk))
+		free <- struct{}{} // else rows would pile up
+		all.Go(func() {
+			defer func() { <-free }()
+			for i := range chunk {
+				if ctx.Err() != nil {
+					return
+				}
+				l.decode(ctx, &chunk[i])
+			}
+		})
+	}
+	return arrived, all.Wait
+}
+
 // add appends the records that match and reports whether the list is full.
-func (l *listing) add(ctx context.Context, records []record) (bool, error) {
+func (l *listing) add(ctx context.Context, records []*record) (bool, error) {
 	limit := l.opts.Predicate.Limit
-	for i := range records {
-		r := &records[i]
+	if l.opts.Predicate.Empty() {
+		l.items.Grow(len(records))
+	}
+	for i, r := range records {
 		if ctx.Err() != nil {
 			return false, storage.NewTimeoutError(r.key, "request did not complete within requested timeout")
 		}
 		l.lastKey = r.key
-		obj, err := l.decode(ctx, r)
-		r.value = nil // long lists take a while, their bytes need not stay
-		if err != nil {
-			if err := l.failures.add(r.key, err); err != nil {
+		l.decode(ctx, r)
+		obj := r.obj
+		r.obj = nil
+		if r.err != nil {
+			if err := l.failures.add(r.key, r.err); err != nil {
 				return false, err
 			}
 			continue
@@ -165,7 +199,17 @@ func (l *listing) add(ctx context.Context, records []record) (bool, error) {
 	return false, nil
 }
 
-func (l *listing) decode(ctx context.Context, r *record) (runtime.Object, error) {
+// decode turns the value of a record into its object, unless that was done before.
+func (l *listing) decode(ctx context.Context, r *record) {
+	if r.decoded {
+		return
+	}
+	r.obj, r.err = l.object(ctx, r)
+	r.decoded = true
+	r.value = nil // long lists take a while, their bytes need not stay
+}
+
+func (l *listing) object(ctx context.Context, r *record) (runtime.Object, error) {
 	data, _, err := l.storage.open(ctx, r.key, r.value)
 	if err != nil {
 		return nil, storage.NewInternalError(fmt.Errorf("unable to transform key %q: %w", r.key, err))

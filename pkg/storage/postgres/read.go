@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 )
 
@@ -52,6 +53,10 @@ type record struct {
 	key   string
 	rev   int64
 	value []byte
+
+	decoded bool // what follows is set
+	obj     runtime.Object
+	err     error
 }
 
 // get reads one key and the revision at which it had that value, nil if absent.
@@ -73,15 +78,20 @@ func (d *Database) get(ctx context.Context, key string) (*record, int64, error) 
 // page is part of a list: all from one snapshot.
 type page struct {
 	at      position
-	records []record
+	records []*record
 	count   int64 // keys in the range asked for, up to what was asked
 }
 
+// chunkRecords is how many records of a list are handed on at a time.
+const chunkRecords = 32
+
 // list reads up to limit keys of r in order, as of revision rev or, for 0, the latest,
-// and counts up to count of them.
-// The caller checks the position returned: below its compact revision, or above its
-// latest, the page means nothing.
-func (d *Database) list(ctx context.Context, r keyRange, rev, limit, count int64) (page, error) {
+// and counts up to count of them. The caller checks the position returned: below its
+// compact revision, or above its latest, the page means nothing. While others are still
+// to come, chunks of records that have arrived are passed to arrived, unless it is nil.
+func (d *Database) list(
+	ctx context.Context, r keyRange, rev, limit, count int64, arrived func([]record),
+) (page, error) {
 	query, args := listQuery, []any{r.from, r.to, r.after, limit, count}
 	if rev > 0 {
 		query, args = listAtQuery, append(args, rev)
@@ -92,18 +102,29 @@ func (d *Database) list(ctx context.Context, r keyRange, rev, limit, count int64
 	}
 	var (
 		p     page
+		chunk []record
 		key   *string // null when the position comes without a record
 		mod   *int64
 		value []byte
 	)
+	if arrived == nil {
+		arrived = func([]record) {}
+	}
 	_, err = pgx.ForEachRow(rows, []any{&p.at.rev, &p.at.compact, &key, &mod, &value, &p.count}, func() error {
-		if key != nil {
-			p.records = append(p.records, record{key: *key, rev: *mod, value: value})
+		if key == nil {
+			return nil
 		}
+		if len(chunk) == cap(chunk) {
+			arrived(chunk)
+			chunk = make([]record, 0, chunkRecords)
+		}
+		chunk = append(chunk, record{key: *key, rev: *mod, value: value})
+		p.records = append(p.records, &chunk[len(chunk)-1])
 		return nil
 	})
+	arrived(chunk)
 	// In order already, but SQL does not promise it through a join.
-	slices.SortFunc(p.records, func(a, b record) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(p.records, func(a, b *record) int { return strings.Compare(a.key, b.key) })
 	return p, err
 }
 

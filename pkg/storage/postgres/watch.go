@@ -186,7 +186,7 @@ func (w *watcher) readLog(upTo int64) error {
 
 // sendInitial delivers the current state as if it was just created.
 func (w *watcher) sendInitial() error {
-	state, err := w.storage.db.list(w.ctx, w.keys, 0, unlimited, 0)
+	state, err := w.storage.db.list(w.ctx, w.keys, 0, unlimited, 0, nil)
 	if err != nil {
 		return translate(w.ctx, "reading the initial state", w.key, err)
 	}
@@ -194,8 +194,7 @@ func (w *watcher) sendInitial() error {
 		return storage.NewTooLargeResourceVersionError(uint64(w.cursor), uint64(state.at.rev),
 			int(wait.Jitter(time.Second, 3).Seconds()))
 	}
-	for i := range state.records {
-		r := &state.records[i]
+	for _, r := range state.records {
 		obj, err := w.storage.decode(w.ctx, r.key, r.value, r.rev)
 		if err != nil {
 			return err
