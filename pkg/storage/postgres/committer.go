@@ -30,7 +30,11 @@ type write struct {
 	claims  *claims.Change // nil if the write changes none
 	object  *object        // of the value written, or removed by a delete; nil if not known
 
-	refused error // why its claims were, set before it is answered
+	// rivals want to change the key from the same revision: the batch decides on them too.
+	rivals []*write
+
+	refused error   // why its claims were, set before it is answered
+	lost    *change // what came before it if that is known, set before it is answered
 
 	ctx  context.Context
 	done chan outcome
@@ -89,8 +93,8 @@ func (c *committer) run(ctx context.Context) {
 }
 
 // take waits for writes and returns the next batch, nil after close. A batch has at
-// most one write per key, because a second one could not know the revision it depends
-// on; it stays in the queue.
+// most one write per key. Others on the same condition are its rivals; any else stays in
+// the queue, because it could not know the revision it depends on.
 func (c *committer) take() []*write {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,24 +118,35 @@ func (c *committer) take() []*write {
 
 // split takes a batch from the queue. Writes whose caller has gone are answered.
 func split(queue []*write) (batch, rest []*write) {
-	keys := make(map[string]bool, min(len(queue), maxBatchWrites))
+	keys := make(map[string]*write, min(len(queue), maxBatchWrites))
 	bytes := 0
 	for i, w := range queue {
 		if len(batch) == maxBatchWrites || bytes > maxBatchBytes {
 			return batch, append(rest, queue[i:]...)
 		}
+		first := keys[w.key]
 		switch {
 		case w.ctx.Err() != nil:
 			w.done <- outcome{err: w.ctx.Err()}
-		case keys[w.key]:
+		case first != nil && first.expect == w.expect:
+			first.rivals = append(first.rivals, w)
+		case first != nil:
 			rest = append(rest, w)
 		default:
-			keys[w.key] = true
+			keys[w.key] = w
 			bytes += len(w.value)
 			batch = append(batch, w)
 		}
 	}
 	return batch, rest
+}
+
+// requeue puts writes back that a batch has not decided on.
+func (c *committer) requeue(writes []*write) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, writes...)
+	c.arrived.Signal()
 }
 
 // close refuses further writes; those queued are still committed.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
 
+	"platform.dev/stores/pkg/storage/claims"
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 )
 
@@ -117,4 +118,54 @@ func TestMixedBatchDecidesEachWrite(t *testing.T) {
 	}
 	f.db.hub.publish(changes)
 	checkDense(t, f.db)
+}
+
+// TestRivalsAreDecidedTogether has several writes of one key in a queue, of which a batch
+// takes those that depend on the same revision.
+func TestRivalsAreDecidedTogether(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	pod := createPod(t, f.Storage, "pod")
+	rev := revisionOf(t, pod)
+	var queue []*write
+	for _, expect := range []int64{rev, rev, rev - 1, rev} {
+		queue = append(queue, &write{
+			kind: updated, key: podKey("pod"), expect: expect, value: []byte("v"),
+			ctx: t.Context(), done: make(chan outcome, 1),
+		})
+	}
+	batch, rest := split(queue)
+	if len(batch) != 1 || len(rest) != 1 || rest[0] != queue[2] {
+		t.Fatalf("took %d writes and left %d, want 1 with its rivals and 1", len(batch), len(rest))
+	}
+	f.db.commit(t.Context(), batch)
+	for i, want := range map[int]int64{0: rev + 1, 1: 0, 3: 0} {
+		if got := <-queue[i].done; got.err != nil || got.rev != want {
+			t.Errorf("write %d: %+v, want revision %d", i, got, want)
+		}
+	}
+	if lost := queue[3].lost; lost == nil || lost.rev != rev+1 {
+		t.Errorf("lost to %v, want the change at revision %d", lost, rev+1)
+	}
+}
+
+// TestRivalsOutliveARefusal: what a write is refused for need not concern its rivals.
+func TestRivalsOutliveARefusal(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	taken := &claims.Change{Take: claims.Holding{Unique: []string{"taken"}}}
+	pending := func(w *write) *write {
+		w.kind, w.value, w.ctx, w.done = created, []byte("v"), t.Context(), make(chan outcome, 1)
+		return w
+	}
+	f.db.commit(t.Context(), []*write{pending(&write{key: podKey("holder"), claims: taken})})
+	refused, rival := pending(&write{key: podKey("pod"), claims: taken}), pending(&write{key: podKey("pod")})
+	refused.rivals = []*write{rival}
+	f.db.commit(t.Context(), []*write{refused})
+	if got := <-refused.done; !claims.IsRefusal(got.err) {
+		t.Errorf("outcome %+v, want a refusal", got)
+	}
+	if got := <-rival.done; got.err != nil || got.rev == 0 {
+		t.Errorf("outcome of the rival: %+v, want success", got)
+	}
 }

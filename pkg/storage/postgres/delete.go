@@ -76,10 +76,14 @@ func (d *deletion) step(ctx context.Context, st *state) (*state, error) {
 		w.object = d.storage.shared(st.rev, st.data)
 	}
 	rev, err := d.storage.write(ctx, w, out)
-	if err == nil && rev == 0 { // a conflict
+	switch {
+	case err != nil || rev != 0:
+		return nil, err
+	case d.unsafe:
 		return d.reload(ctx)
+	default:
+		return d.storage.afterConflict(ctx, w, d.out, false)
 	}
-	return nil, err
 }
 
 func (d *deletion) allow(ctx context.Context, obj runtime.Object) error {

@@ -34,7 +34,7 @@ func (s *Storage) Get(ctx context.Context, key string, opts storage.GetOptions, 
 	if err != nil {
 		return storage.NewInternalError(err)
 	}
-	return s.decodeInto(data, out, found.rev)
+	return s.shared(found.rev, data).into(out, found.rev)
 }
 
 // checkMinimum refuses to answer from a state older than the client has seen.

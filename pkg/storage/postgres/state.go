@@ -42,6 +42,26 @@ func (s *Storage) current(ctx context.Context, key string, like runtime.Object, 
 	if err != nil {
 		return nil, translate(ctx, "reading", key, err)
 	}
+	return s.stateOf(ctx, key, found, like, allowMissing)
+}
+
+// afterConflict is what current returns once the condition of w did not hold. If the
+// write that won was answered with it, the outcome of that is the state.
+func (s *Storage) afterConflict(ctx context.Context, w *write, like runtime.Object, allowMissing bool) (*state, error) {
+	switch won := w.lost; {
+	case won == nil:
+		return s.current(ctx, w.key, like, allowMissing)
+	case won.kind == deleted:
+		return s.stateOf(ctx, w.key, nil, like, allowMissing)
+	default:
+		return s.stateOf(ctx, w.key, &record{key: w.key, rev: won.rev, value: won.value}, like, allowMissing)
+	}
+}
+
+// stateOf makes a state of what a key has, nil for nothing.
+func (s *Storage) stateOf(
+	ctx context.Context, key string, found *record, like runtime.Object, allowMissing bool,
+) (_ *state, err error) {
 	st := &state{obj: emptyLike(like), fresh: true}
 	if found == nil {
 		if !allowMissing {
@@ -53,7 +73,7 @@ func (s *Storage) current(ctx context.Context, key string, like runtime.Object, 
 	if st.data, st.stale, err = s.open(ctx, key, found.value); err != nil {
 		return nil, storage.NewInternalError(err)
 	}
-	if err := s.decodeInto(st.data, st.obj, st.rev); err != nil {
+	if err := s.shared(st.rev, st.data).into(st.obj, st.rev); err != nil {
 		return nil, err
 	}
 	return st, nil

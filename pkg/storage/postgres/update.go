@@ -90,8 +90,8 @@ func (u *update) step(ctx context.Context, st *state) (*state, error) {
 		w.kind, w.ttl = created, max(next.ttl, 0)
 	}
 	rev, err := u.storage.write(ctx, w, u.destination)
-	if err == nil && rev == 0 { // a conflict
-		return u.reload(ctx)
+	if err == nil && rev == 0 {
+		return u.storage.afterConflict(ctx, w, u.destination, u.allowMissing)
 	}
 	return nil, err
 }

@@ -36,23 +36,40 @@ func (d *Database) commit(ctx context.Context, writes []*write) {
 	}
 	// The hub first: who has been answered may expect to find his change in a watch.
 	d.hub.publish(changes)
-	answer(ctx, writes, changes, err)
+	d.answer(ctx, writes, changes, err)
 }
 
-func answer(ctx context.Context, writes []*write, changes []*change, err error) {
-	revisions := make(map[string]int64, len(changes))
+func (d *Database) answer(ctx context.Context, writes []*write, changes []*change, err error) {
+	applied := make(map[string]*change, len(changes))
 	for _, c := range changes {
-		revisions[c.key] = c.rev
+		applied[c.key] = c
 	}
 	for _, w := range writes {
-		switch {
+		rivals := w.rivals
+		w.rivals = nil
+		switch c := applied[w.key]; {
 		case err != nil:
 			w.done <- outcome{err: translate(ctx, "writing", w.key, err)}
+			d.writes.requeue(rivals)
 		case w.refused != nil:
 			w.done <- outcome{err: w.refused}
+			d.writes.requeue(rivals)
+		case c != nil:
+			w.done <- outcome{rev: c.rev}
+			lose(rivals, c)
 		default:
-			w.done <- outcome{rev: revisions[w.key]}
+			// The key was not at the revision expected, and no key ever returns to one.
+			w.done <- outcome{}
+			lose(rivals, nil)
 		}
+	}
+}
+
+// lose answers writes whose condition does not hold, because of c if it is known.
+func lose(writes []*write, c *change) {
+	for _, w := range writes {
+		w.lost = c
+		w.done <- outcome{}
 	}
 }
 
