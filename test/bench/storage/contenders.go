@@ -172,7 +172,7 @@ func (in *instance) startOurs(ctx context.Context) error {
 		}
 		r.onClose(db.Close)
 		r.config = *storagebackend.NewDefaultConfig("", codec)
-		r.raw, r.cached = withoutCache(db), watchcache.Decorator(db, nil)
+		r.raw, r.cached = withoutCache(db), watchcache.Decorator(db, nil, watchcache.RoundTrips)
 		return nil
 	}
 	return nil
@@ -187,6 +187,7 @@ func withoutCache(db *postgres.Database) generic.StorageDecorator {
 		s, err := db.NewStorage(postgres.Resource{
 			GroupResource: config.GroupResource, Prefix: resourcePrefix, Codec: config.Codec,
 			NewFunc: newFunc, NewListFunc: newListFunc,
+			RoundTrips: true, // as those of the platform do
 		})
 		return s, func() {}, err
 	}
