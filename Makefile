@@ -65,6 +65,10 @@ BENCH ?=
 bench-storage: packages $(BIN)/etcd $(BIN)/kine ## Compare the storage with etcd and kine: 20 minutes, or two with BENCH=-quick
 	go run ./test/bench/storage -programs $(BIN) $(or $(BENCH),-output docs/benchmarks/storage.md)
 
+.PHONY: bench-storage-history
+bench-storage-history: ## See what the past costs to read, and writers while a million revisions are taken from the log: five minutes
+	go test ./pkg/storage/postgres -run '^$$' -bench 'Past|WritesDuringCut' -benchtime 3x -timeout 30m
+
 .PHONY: bench-storage-growth
 bench-storage-growth: packages ## See what operations cost on up to a million objects and ten million revisions: needs 15 GB of disk
 	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(or $(BENCH),-output docs/benchmarks/storage-growth.md)
