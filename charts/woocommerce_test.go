@@ -11,7 +11,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 )
 
@@ -124,20 +123,7 @@ func TestWooCommercePodSecurity(t *testing.T) {
 // Job of the CronJob comes beside the others, helm test's pod once bootstrap is done.
 func TestWooCommerceFitsItsQuota(t *testing.T) {
 	t.Parallel()
-	objects := woo(t, pluginURL)
-	cpu, memory := resource.Quantity{}, resource.Quantity{}
-	for owner, pod := range pods(objects) {
-		podCPU, podMemory := podLimits(t, owner, pod.Spec)
-		if owner == "order" {
-			continue
-		}
-		cpu.Add(podCPU)
-		memory.Add(podMemory)
-	}
-	if cpu.Cmp(resource.MustParse("2")) > 0 || memory.Cmp(resource.MustParse("4Gi")) > 0 {
-		t.Errorf("limits add up to %s CPUs and %s", cpu.String(), memory.String())
-	}
-	fitsStorage(t, objects)
+	assertFitsQuota(t, woo(t, pluginURL))
 }
 
 // A probe that meets a redirect, or a liveness that asks the database, takes a shop
@@ -304,7 +290,8 @@ func TestWooCommerceNetworkPolicies(t *testing.T) {
 			ingress: []string{"pod order: http", "pod cron: http", "namespace platform.dev/reaches-stores=true: http"},
 			egress:  []string{dns, "pod mariadb: mariadb", mirror},
 		},
-		"mariadb":   {ingress: []string{"pod wordpress: mariadb", "pod bootstrap: mariadb"}},
+		"mariadb":   {ingress: []string{"pod wordpress: mariadb", "pod bootstrap: mariadb", "pod backup: mariadb"}},
+		"backup":    {egress: []string{dns, "pod mariadb: mariadb"}},
 		"bootstrap": {egress: []string{dns, "pod mariadb: mariadb", mirror}},
 		"order":     {egress: []string{dns, "pod wordpress: http"}},
 		"cron":      {egress: []string{dns, "pod wordpress: http"}},
