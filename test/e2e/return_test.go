@@ -70,8 +70,15 @@ func TestFailedUpgradeKeepsTheOrders(t *testing.T) {
 // time of a test.
 func newMedusaEngine(t *testing.T, name string, deadlineSeconds int32, more ...v1alpha1.EngineVersion) *v1alpha1.Engine {
 	t.Helper()
+	return newEngine(t, "medusa", name, deadlineSeconds, more...)
+}
+
+// newEngine offers an engine under another name, with more versions, for the time of
+// a test.
+func newEngine(t *testing.T, like, name string, deadlineSeconds int32, more ...v1alpha1.EngineVersion) *v1alpha1.Engine {
+	t.Helper()
 	engines := platform.PlatformV1alpha1().Engines()
-	engine, err := engines.Get(t.Context(), "medusa", metav1.GetOptions{})
+	engine, err := engines.Get(t.Context(), like, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,11 +177,11 @@ func visit(ctx context.Context, store *v1alpha1.Store, path string) (status int,
 	return response.StatusCode, string(body), err
 }
 
-// sql changes the database of a store of engine woocommerce.
-func sql(t *testing.T, store *v1alpha1.Store, statement string) {
+// sql asks or changes the database of a store of engine woocommerce.
+func sql(t *testing.T, store *v1alpha1.Store, statement string) string {
 	t.Helper()
-	kubectl(t, "-n", store.Status.Namespace, "exec", "mariadb-0", "--",
-		"mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "wordpress", "-e", statement)
+	return kubectl(t, "-n", store.Status.Namespace, "exec", "mariadb-0", "--",
+		"mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--default-character-set=utf8mb4", "--batch", "--skip-column-names", "wordpress", "-e", statement)
 }
 
 func waitForStorefront(t *testing.T, name string, status metav1.ConditionStatus, message string) {
