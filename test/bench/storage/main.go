@@ -196,13 +196,12 @@ func (o *options) compare(ctx context.Context, m *machinery, out, progress io.Wr
 	if err := setBenchmarkTime(o.duration / 10); err != nil {
 		return err
 	}
-	r := newResults(o.rounds)
+	r := newResults()
 	var failures []error
-	for round := range o.rounds {
+	// Who interrupts it sees what there is.
+	for round := 0; round < o.rounds && ctx.Err() == nil; round++ {
+		r.rounds++
 		failures = append(failures, o.measure(ctx, m, r, round, progress))
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 	}
 	return errors.Join(append(failures, r.write(out, rowsFor(o.clients)))...)
 }

@@ -109,7 +109,7 @@ func TestTargets(t *testing.T) {
 		{"nobody to compare with", rate("x", than(etcd, 2)), []float64{300}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := newResults(len(test.ours))
+			r := newResults()
 			for round, value := range test.ours {
 				r.add(round, "x", ours, value, "")
 			}

@@ -19,13 +19,13 @@ type figure struct {
 
 // results holds the figures of all rounds.
 type results struct {
-	rounds  int
+	rounds  int                                  // begun
 	figures map[string]map[string]map[int]figure // by row, contender and round
 	foreign []float64
 }
 
-func newResults(rounds int) *results {
-	return &results{rounds: rounds, figures: map[string]map[string]map[int]figure{}}
+func newResults() *results {
+	return &results{figures: map[string]map[string]map[int]figure{}}
 }
 
 func (r *results) add(round int, row, contender string, value float64, detail string) {
