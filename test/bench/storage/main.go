@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -125,6 +126,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	m, err := newMachinery(ctx, scope, o.programs)
 	if err != nil {
 		return err
+	}
+	if o.output != "" {
+		if err := os.MkdirAll(filepath.Dir(o.output), 0o755); err != nil {
+			return err
+		}
 	}
 	if o.profile != "" {
 		file, err := os.Create(o.profile)

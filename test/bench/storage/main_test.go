@@ -12,7 +12,7 @@ import (
 // The benchmark works: what it measures is not judged here.
 func TestQuickForm(t *testing.T) {
 	var out, progress strings.Builder
-	file := filepath.Join(t.TempDir(), "results.md")
+	file := filepath.Join(t.TempDir(), "new", "results.md")
 	err := run(t.Context(), []string{
 		"-output=" + file, "-programs=../../../_output/bin", "-contenders=ours,etcd", "-rounds=1", "-duration=200ms", "-clients=1,4",
 		"-workloads=create,watch,consistent-list",
