@@ -77,14 +77,22 @@ func newMedusaEngine(t *testing.T, name string, deadlineSeconds int32, more ...v
 // a test.
 func newEngine(t *testing.T, like, name string, deadlineSeconds int32, more ...v1alpha1.EngineVersion) *v1alpha1.Engine {
 	t.Helper()
+	return editedEngine(t, like, name, func(spec *v1alpha1.EngineSpec) {
+		spec.ProgressDeadlineSeconds = deadlineSeconds
+		spec.Versions = append(spec.Versions, more...)
+	})
+}
+
+// editedEngine offers an engine under another name, edited, for the time of a test.
+func editedEngine(t *testing.T, like, name string, edit func(*v1alpha1.EngineSpec)) *v1alpha1.Engine {
+	t.Helper()
 	engines := platform.PlatformV1alpha1().Engines()
 	engine, err := engines.Get(t.Context(), like, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	engine.ObjectMeta = metav1.ObjectMeta{Name: name}
-	engine.Spec.ProgressDeadlineSeconds = deadlineSeconds
-	engine.Spec.Versions = append(engine.Spec.Versions, more...)
+	edit(&engine.Spec)
 	if engine, err = engines.Create(t.Context(), engine, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

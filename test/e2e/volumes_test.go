@@ -21,15 +21,13 @@ import (
 // storage class does not allow that says so, and sells on.
 func TestVolumesGrowWhileTheShopSells(t *testing.T) {
 	fixed := fixedClass(t, "grows-fixed")
-	engine := newMedusaEngine(t, "medusa-grows", 600)
-	engine.Spec.Values = rawValues(strings.Replace(string(engine.Spec.Values.Raw), `"uploads":{"storageClassName":""}`,
-		fmt.Sprintf(`"uploads":{"storageClassName":%q}`, fixed), 1))
-	roomy := *engine.Spec.Plans[0].DeepCopy()
-	roomy.Name, roomy.Values = "roomy", rawValues(`{"persistence":{"database":{"size":"3Gi"}}}`)
-	engine.Spec.Plans = append(engine.Spec.Plans, roomy)
-	if _, err := platform.PlatformV1alpha1().Engines().Update(t.Context(), engine, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	engine := editedEngine(t, "medusa", "medusa-grows", func(spec *v1alpha1.EngineSpec) {
+		spec.Values = rawValues(strings.Replace(string(spec.Values.Raw), `"uploads":{"storageClassName":""}`,
+			fmt.Sprintf(`"uploads":{"storageClassName":%q}`, fixed), 1))
+		roomy := *spec.Plans[0].DeepCopy()
+		roomy.Name, roomy.Values = "roomy", rawValues(`{"persistence":{"database":{"size":"3Gi"}}}`)
+		spec.Plans = append(spec.Plans, roomy)
+	})
 	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "grows"}, Spec: v1alpha1.StoreSpec{Engine: engine.Name}})
 	store := waitFor(t, "grows", v1alpha1.ConditionReady, 8*time.Minute)
 	first, pods := orderNumber(t, store), podsOf(t, store.Status.Namespace)
