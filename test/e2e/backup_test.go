@@ -63,6 +63,63 @@ func TestRollbackBringsTheOrdersBack(t *testing.T) {
 	}
 }
 
+// The same with WooCommerce, whose database and uploads go back together. What was
+// uploaded since stays.
+func TestRollbackBringsTheBlogBack(t *testing.T) {
+	newEngine(t, "woocommerce", "woo-data", 120,
+		v1alpha1.EngineVersion{Name: "next", Values: rawValues(`{"image":{"tag":"local"},"resources":{"wordpress":{"requests":{"memory":"250Mi"}}}}`)})
+	created := createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "data-blog"}, Spec: v1alpha1.StoreSpec{Engine: "woo-data"}})
+	store := waitFor(t, "data-blog", v1alpha1.ConditionReady, 8*time.Minute)
+	secrets := credentials(t, store)
+	upload(t, store, "echo one >/uploads/one.txt; mkdir -p /uploads/2026; echo two >/uploads/2026/two.txt")
+	sql(t, store, "update wp_options set option_value = 'before' where option_name = 'blogdescription'")
+	// Texts and keys that the renaming of tables could meet.
+	text := "'a line\\nCREATE TABLE `wp_posts` (\\n  CONSTRAINT `x`,\\n) INSERT INTO `wp_posts`\\0 🌷'"
+	sql(t, store, "create table wp_parent (id int primary key); insert into wp_parent values (1);"+
+		"create table wp_child (id int, note longtext, unique (id), constraint one foreign key (id) references wp_parent (id), constraint two foreign key (id) references wp_parent (id) on delete cascade, check (id > 0));"+
+		"insert into wp_child values (1, "+text+"); create view wp_view as select id from wp_parent")
+
+	upgrade(t, "data-blog", "next")
+	store = waitFor(t, "data-blog", v1alpha1.ConditionReady, 4*time.Minute)
+	if len(store.Status.Backups) != 1 || store.Status.Backups[0].Bytes == 0 {
+		t.Fatalf("after the upgrade the store has the backups %+v", store.Status.Backups)
+	}
+	sql(t, store, "update wp_options set option_value = 'after' where option_name = 'blogdescription'; drop table wp_child; create table wp_later (id int);"+
+		// What an interrupted restore leaves.
+		"create table restored_wp_child (id int); create table replaced_wp_options (id int)")
+	upload(t, store, "rm /uploads/one.txt; echo changed >/uploads/2026/two.txt; echo three >/uploads/2026/three.txt")
+
+	kubectlStore(t, "rollback", "data-blog", "--to-revision="+created.ResourceVersion, "--with-data")
+	store = waitFor(t, "data-blog", v1alpha1.ConditionReady, 5*time.Minute)
+	if store.Status.Version != created.Spec.Version || store.Status.Restored == nil || store.Status.Restored.Result != "succeeded" || len(store.Status.Backups) != 2 {
+		t.Fatalf("the store runs %q, and its data: %+v, backups %+v\n%s", store.Status.Version, store.Status.Restored, store.Status.Backups, describe(store))
+	}
+	for _, tc := range []struct{ what, got, want string }{
+		{"the description", sql(t, store, "select option_value from wp_options where option_name = 'blogdescription'"), "before"},
+		{"rows of the dropped table with their texts", sql(t, store, "select count(*) from wp_child where note = "+text), "1"},
+		{"its constraints", sql(t, store, "select group_concat(constraint_name order by constraint_name) from information_schema.table_constraints where table_name = 'wp_child'"), "CONSTRAINT_1,id,one,two"},
+		{"a view", sql(t, store, "select * from wp_view"), "1"},
+		{"other tables", sql(t, store, "select count(*) from information_schema.tables where table_name regexp '^(restored|replaced)_' or table_name = 'wp_later'"), "0"},
+		{"uploads", upload(t, store, "cat /uploads/one.txt /uploads/2026/two.txt /uploads/2026/three.txt | tr '\\n' ' '"), "one two three"},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.what, tc.got, tc.want)
+		}
+	}
+	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")
+	if diff := cmp.Diff(secrets, credentials(t, store)); diff != "" {
+		t.Errorf("the credentials changed (-before +after):\n%s", diff)
+	}
+}
+
+// upload runs a command of the shell on the uploads of a store, which it finds in
+// /uploads.
+func upload(t *testing.T, store *v1alpha1.Store, script string) string {
+	t.Helper()
+	return kubectl(t, "-n", store.Status.Namespace, "exec", "deployment/wordpress", "-c", "wordpress", "--", "sh", "-c",
+		strings.ReplaceAll(script, "/uploads/", "/usr/src/wordpress/wp-content/uploads/"))
+}
+
 // Without room for a backup there is no upgrade: the store goes on to sell, and says
 // what was in the way. With room there is.
 func TestFullVolumeStopsTheUpgrade(t *testing.T) {
