@@ -136,7 +136,7 @@ func (c *Controller) noteBackup(ctx context.Context, a *attempt, job *batchv1.Jo
 		return c.giveUp(ctx, a, job.Name, fmt.Sprintf("The data was not backed up, and nothing was changed. %s does not tell of backup %q.", objectName("Job", job.Name), name))
 	}
 	if !slices.ContainsFunc(status.Backups, func(b v1alpha1.StoreBackup) bool { return b.Name == name }) {
-		backup := newBackup(status, a.restorePending())
+		backup := newBackup(status, a.restorePending() || a.dataReplaced())
 		backup.Name, backup.Time = name, job.CreationTimestamp
 		status.Backups = slices.Insert(status.Backups, 0, backup)
 		c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "BackedUp", "Backup", "The data of version %s was backed up as %s.", backup.Version, name)
@@ -151,15 +151,16 @@ func (c *Controller) noteBackup(ctx context.Context, a *attempt, job *batchv1.Jo
 
 // newBackup is a backup of the data that the shop has now. It stands for the
 // generations since the backup before; if there are none, for the same as that, or
-// for none at all if somebody wants to be rid of the data.
-func newBackup(status *v1alpha1.StoreStatus, unwanted bool) v1alpha1.StoreBackup {
+// for none at all if the data is no generation's own: somebody wants to be rid of
+// it, or it came with a restore and nobody has sold with it.
+func newBackup(status *v1alpha1.StoreStatus, foreign bool) v1alpha1.StoreBackup {
 	backup := v1alpha1.StoreBackup{Version: status.Version, FirstGeneration: 1, LastGeneration: status.Release.Ready.Generation}
 	if len(status.Backups) == 0 {
 		return backup
 	}
 	before := status.Backups[0]
 	backup.FirstGeneration = before.LastGeneration + 1
-	if before.LastGeneration >= backup.LastGeneration && !unwanted {
+	if before.LastGeneration >= backup.LastGeneration && !foreign {
 		// The upgrade that the one before was made for did not come about.
 		backup.FirstGeneration = before.FirstGeneration
 	}
@@ -178,13 +179,18 @@ func restoreID(restore *v1alpha1.StoreRestore) string {
 	return restore.Backup + "@" + restore.Time.UTC().Format(time.RFC3339)
 }
 
+// restoreName is the name of the job that does the restore.
+func restoreName(restore *v1alpha1.StoreRestore) string {
+	sum := sha256.Sum256([]byte(restoreID(restore)))
+	return "restore-" + hex.EncodeToString(sum[:5])
+}
+
 // restoreData is done when the data of the backup that is asked for has taken the
 // place of the present one. The shop is stopped first, so that the backup that is
 // made before lacks nothing, and started by the release that comes next.
 func (c *Controller) restoreData(ctx context.Context, a *attempt) (result, error) {
 	restore := a.store.Spec.Restore
-	sum := sha256.Sum256([]byte(restoreID(restore)))
-	name := "restore-" + hex.EncodeToString(sum[:5])
+	name := restoreName(restore)
 	job, err := c.kube.BatchV1().Jobs(a.namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -196,9 +202,12 @@ func (c *Controller) restoreData(ctx context.Context, a *attempt) (result, error
 	case err != nil:
 		return result{}, err
 	case state == batchv1.JobComplete:
-		a.answerRestore(restoreSucceeded, "")
-		c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "DataRestored", "Restore", "The shop has the data of backup %s.", restore.Backup)
-		return done("", ""), c.writeStatus(ctx, a)
+		// It is answered when a release runs on the data. Until then each attempt has
+		// to find the job, and not back the data up as the version's before.
+		if a.everReady() {
+			a.store.Status.Release.Ready.DataReplaced = true
+		}
+		return done("", ""), nil
 	case state == batchv1.JobFailed:
 		return c.giveUp(ctx, a, name, fmt.Sprintf("The data of backup %s was not brought back, and the shop's is what it was. %s", restore.Backup, r.message))
 	default:
@@ -245,6 +254,12 @@ func (a *attempt) cannotRestore() string {
 	return ""
 }
 
+// noteRestored answers the restore whose data the release runs on.
+func (c *Controller) noteRestored(a *attempt) {
+	a.answerRestore(restoreSucceeded, "")
+	c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "DataRestored", "Restore", "The shop has the data of backup %s.", a.store.Spec.Restore.Backup)
+}
+
 // answerRestore notes what became of the restore, which is then not tried again.
 func (a *attempt) answerRestore(result, message string) {
 	restore := a.store.Spec.Restore
@@ -252,10 +267,11 @@ func (a *attempt) answerRestore(result, message string) {
 }
 
 // giveUp ends what a job with data was for: the store goes on with what it runs. A
-// store that cannot has the job run again.
+// store that cannot has the job run again, and a restore stays asked for whose
+// release would otherwise run on the data of another.
 func (c *Controller) giveUp(ctx context.Context, a *attempt, job, why string) (result, error) {
 	back := c.mayTakeBack(a)
-	if a.restorePending() {
+	if a.restorePending() && !a.dataReplaced() {
 		a.answerRestore(restoreFailed, why)
 		c.events.Eventf(a.store, nil, corev1.EventTypeWarning, "RestoreFailed", "Restore", "%s", clip(why))
 	}

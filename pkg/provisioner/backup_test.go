@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -530,5 +531,119 @@ func TestFailedRestoreLeavesAllAsItWas(t *testing.T) {
 				t.Errorf("the data was asked for again: jobs %v after %v", w.jobs(t), jobs)
 			}
 		})
+	}
+}
+
+// askedAndRestored is a shop of version 3.0 that is to go back to 2.0 with its data,
+// which is there already.
+func askedAndRestored(t *testing.T) *world {
+	t.Helper()
+	w := backedWorld(t)
+	w.upgrade(t)
+	w.clock = w.clock.Add(time.Minute)
+	wanted := w.askForData(t, "2.0").Backup
+	w.reconcileOnce(t)
+	w.backUp(t, "backup-2", wanted)
+	w.reconcileOnce(t)
+	w.endJob(t, "restore-", batchv1.JobComplete, "")
+	return w
+}
+
+// What was ready before must not run on the data of another version.
+func TestNothingReturnsToBeforeARestore(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(t *testing.T, w *world){
+		"Helm fails": func(t *testing.T, w *world) {
+			w.helm.Fail = func(string) error { return errors.New("no route to the API server") }
+			for range upgradeAttempts + 1 {
+				w.reconcileOnce(t)
+				w.clock = w.clock.Add(time.Hour)
+			}
+			w.helm.Fail = nil
+		},
+		"the shop does not come up": func(t *testing.T, w *world) {
+			w.reconcileOnce(t)
+			w.setAvailable(t, 0)
+			w.reconcileOnce(t)
+			w.clock = w.clock.Add(time.Hour)
+			wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionStalled, metav1.ConditionTrue, "WorkloadProgressing")
+		},
+		"a job of the release fails": func(t *testing.T, w *world) {
+			w.reconcileOnce(t)
+			if _, err := w.kube.BatchV1().Jobs(testNamespace).Create(t.Context(), &batchv1.Job{ObjectMeta: released("migrate")}, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			w.endJob(t, "migrate", batchv1.JobFailed, "")
+			w.reconcileOnce(t)
+			w.endJob(t, "migrate", batchv1.JobComplete, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := askedAndRestored(t)
+			fail(t, w)
+			store := w.reconcileOnce(t)
+			if store.Status.Release.Failed != nil || slices.Contains(w.helm.Actions(), "rollback") {
+				t.Fatalf("the shop returns to version 3.0 on the data of 2.0: %v, %+v", w.helm.Actions(), store.Status.Release.Failed)
+			}
+			w.startShop(t)
+			w.clock = w.clock.Add(time.Hour)
+			store = w.becomeReady(t)
+			if store.Status.Version != "2.0" || store.Status.Release.Ready.DataReplaced {
+				t.Errorf("version %s, ready %+v", store.Status.Version, store.Status.Release.Ready)
+			}
+		})
+	}
+}
+
+// A restore is undone with the data or not at all, even if that cannot be backed up
+// at first.
+func TestDataOfAnotherVersionIsNotRun(t *testing.T) {
+	t.Parallel()
+	w := askedAndRestored(t)
+	w.reconcileOnce(t)
+	w.setAvailable(t, 0)
+	backups := w.refresh(t).Status.Backups
+	restore := &v1alpha1.StoreRestore{Backup: backups[0].Name, Time: metav1.NewTime(w.clock.Add(time.Minute)).Rfc3339Copy()}
+	w.clock = w.clock.Add(time.Minute)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version, s.Spec.Restore = "3.0", restore })
+	before := len(w.helm.Actions())
+	w.reconcileOnce(t)
+	w.endJob(t, "backup-3", batchv1.JobFailed, "no space left")
+	for range 4 {
+		w.reconcileOnce(t)
+		w.clock = w.clock.Add(time.Minute)
+	}
+	w.backUp(t, "backup-3", restore.Backup)
+	w.reconcileOnce(t)
+	if actions := w.helm.Actions()[before:]; len(actions) > 0 {
+		t.Errorf("Helm was asked for %v on the data of version 2.0", actions)
+	}
+	if _, ok := environment(w.job(t, restoreName(restore)))[envRestoreID]; !ok {
+		t.Error("the data is not asked for any more")
+	}
+}
+
+// The data of a restore is not backed up as the version's that ran before it.
+func TestRestoredDataIsNotBackedUpBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	w := askedAndRestored(t)
+	backups := w.refresh(t).Status.Backups
+	w.helm.Fail = func(string) error { return errors.New("no route to the API server") }
+	w.reconcileOnce(t)
+	if restored := w.refresh(t).Status.Restored; restored != nil {
+		t.Errorf("the restore is answered by %+v before a release runs on its data", restored)
+	}
+	w.helm.Fail = nil
+	w.memories = map[cacheKey]*memory{}
+	w.clock = w.clock.Add(time.Hour)
+	w.reconcileOnce(t)
+	w.startShop(t)
+	store := w.becomeReady(t)
+	if diff := cmp.Diff(backups, store.Status.Backups); diff != "" {
+		t.Errorf("the backups (-before +after):\n%s", diff)
+	}
+	if len(w.jobs(t)) != 3 || store.Status.Restored.Result != restoreSucceeded {
+		t.Errorf("jobs %v, restored %+v", w.jobs(t), store.Status.Restored)
 	}
 }

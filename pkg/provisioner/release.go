@@ -98,7 +98,7 @@ func (c *Controller) releaseInstalled(ctx context.Context, a *attempt) (result, 
 func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, error) {
 	request := *a.request
 	r := waiting("Installing", "Helm installs the shop.", 0)
-	action, goal := actionInstall, contentDigest(request.Labels)
+	action, goal, restoring := actionInstall, contentDigest(request.Labels), false
 	act := func() (*helm.Release, error) { return c.helm.Install(ctx, request) }
 	if a.release != nil {
 		r = waiting("Upgrading", "Helm brings the shop to what is asked for.", 0)
@@ -113,6 +113,7 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, erro
 			}
 			return a.releaseDone(request.Chart), nil
 		}
+		restoring = a.restorePending()
 		if r, err := c.dataReady(ctx, a); err != nil || r.outcome != outcomeDone {
 			return r, err
 		}
@@ -132,6 +133,9 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, erro
 		return r, nil
 	}
 	*pace = retry{}
+	if restoring {
+		c.noteRestored(a)
+	}
 	return a.releaseDone(request.Chart), nil
 }
 

@@ -50,10 +50,16 @@ func (a *attempt) goal() string {
 	return goal
 }
 
+// dataReplaced is true from a restore until the shop is ready with the data: what
+// was ready before must not run on it.
+func (a *attempt) dataReplaced() bool {
+	return a.everReady() && a.store.Status.Release.Ready.DataReplaced
+}
+
 // mayTakeBack is true if there is something to return to: what was ready before,
 // and is not the same. A hibernated shop is not woken by returning.
 func (c *Controller) mayTakeBack(a *attempt) bool {
-	return a.everReady() && a.request != nil && (a.restorePending() || a.store.Status.Release.Ready.Digest != contentDigest(a.request.Labels)) &&
+	return a.everReady() && a.request != nil && !a.dataReplaced() && (a.restorePending() || a.store.Status.Release.Ready.Digest != contentDigest(a.request.Labels)) &&
 		!a.takenBack() && a.store.Spec.PowerState != v1alpha1.PowerStateHibernated
 }
 

@@ -130,6 +130,7 @@ type ReadyRevision struct {
 	Version      string
 	Plan         string
 	Generation   int64
+	DataReplaced bool
 }
 
 // FailedUpgrade is an upgrade that was taken back.

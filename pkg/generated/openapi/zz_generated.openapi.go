@@ -3419,7 +3419,7 @@ func schema_pkg_apis_platform_v1alpha1_FailedUpgrade(ref common.ReferenceCallbac
 				Properties: map[string]spec.Schema{
 					"digest": {
 						SchemaProps: spec.SchemaProps{
-							Description: "digest identifies the chart and the values that were asked for.",
+							Description: "digest identifies what was asked for: the chart and the values, or the restore and the store's generation.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3632,6 +3632,13 @@ func schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref common.ReferenceCallbac
 							Format:      "int64",
 						},
 					},
+					"dataReplaced": {
+						SchemaProps: spec.SchemaProps{
+							Description: "dataReplaced is true once a restore has replaced the data that the revision was ready with. Nothing returns to the revision by itself then.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 				},
 				Required: []string{"revision", "digest"},
 			},
@@ -3714,7 +3721,7 @@ func schema_pkg_apis_platform_v1alpha1_RestoreOutcome(ref common.ReferenceCallba
 					},
 					"result": {
 						SchemaProps: spec.SchemaProps{
-							Description: "result is \"succeeded\" or \"failed\". If it failed, the data is what it was.",
+							Description: "result is \"succeeded\", once a release runs on the backup's data, or \"failed\". A restore that failed is not tried again, and message tells why.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

@@ -312,7 +312,8 @@ type RestoreOutcome struct {
 	// +k8s:opaqueType
 	Time metav1.Time `json:"time"`
 
-	// result is "succeeded" or "failed". If it failed, the data is what it was.
+	// result is "succeeded", once a release runs on the backup's data, or
+	// "failed". A restore that failed is not tried again, and message tells why.
 	Result string `json:"result"`
 
 	// message tells why it failed.
@@ -458,11 +459,18 @@ type ReadyRevision struct {
 	//
 	// +optional
 	Generation int64 `json:"generation,omitempty"`
+
+	// dataReplaced is true once a restore has replaced the data that the
+	// revision was ready with. Nothing returns to the revision by itself then.
+	//
+	// +optional
+	DataReplaced bool `json:"dataReplaced,omitempty"`
 }
 
 // FailedUpgrade is an upgrade that was taken back.
 type FailedUpgrade struct {
-	// digest identifies the chart and the values that were asked for.
+	// digest identifies what was asked for: the chart and the values, or the
+	// restore and the store's generation.
 	Digest string `json:"digest"`
 
 	// version is the engine version that was asked for.

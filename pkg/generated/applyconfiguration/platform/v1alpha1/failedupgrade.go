@@ -13,7 +13,8 @@ import (
 //
 // FailedUpgrade is an upgrade that was taken back.
 type FailedUpgradeApplyConfiguration struct {
-	// digest identifies the chart and the values that were asked for.
+	// digest identifies what was asked for: the chart and the values, or the
+	// restore and the store's generation.
 	Digest *string `json:"digest,omitempty"`
 	// version is the engine version that was asked for.
 	Version *string `json:"version,omitempty"`

@@ -24,6 +24,9 @@ type ReadyRevisionApplyConfiguration struct {
 	Plan *string `json:"plan,omitempty"`
 	// generation is the newest generation of the store that was ready with it.
 	Generation *int64 `json:"generation,omitempty"`
+	// dataReplaced is true once a restore has replaced the data that the
+	// revision was ready with. Nothing returns to the revision by itself then.
+	DataReplaced *bool `json:"dataReplaced,omitempty"`
 }
 
 // ReadyRevisionApplyConfiguration constructs a declarative configuration of the ReadyRevision type for use with
@@ -85,5 +88,13 @@ func (b *ReadyRevisionApplyConfiguration) WithPlan(value string) *ReadyRevisionA
 // If called multiple times, the Generation field is set to the value of the last call.
 func (b *ReadyRevisionApplyConfiguration) WithGeneration(value int64) *ReadyRevisionApplyConfiguration {
 	b.Generation = &value
+	return b
+}
+
+// WithDataReplaced sets the DataReplaced field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DataReplaced field is set to the value of the last call.
+func (b *ReadyRevisionApplyConfiguration) WithDataReplaced(value bool) *ReadyRevisionApplyConfiguration {
+	b.DataReplaced = &value
 	return b
 }

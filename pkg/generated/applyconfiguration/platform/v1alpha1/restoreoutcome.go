@@ -17,7 +17,8 @@ type RestoreOutcomeApplyConfiguration struct {
 	Backup *string `json:"backup,omitempty"`
 	// time is when it was asked for.
 	Time *v1.Time `json:"time,omitempty"`
-	// result is "succeeded" or "failed". If it failed, the data is what it was.
+	// result is "succeeded", once a release runs on the backup's data, or
+	// "failed". A restore that failed is not tried again, and message tells why.
 	Result *string `json:"result,omitempty"`
 	// message tells why it failed.
 	Message *string `json:"message,omitempty"`
