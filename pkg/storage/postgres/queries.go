@@ -12,10 +12,6 @@ var (
 	claimsQuery string
 	//go:embed queries/compact.sql
 	compactQuery string
-	//go:embed queries/copy_base.sql
-	copyBaseQuery string
-	//go:embed queries/copy_rest.sql
-	copyRestQuery string
 	//go:embed queries/create.sql
 	createQuery string
 	//go:embed queries/delete.sql
@@ -68,6 +64,8 @@ const (
 	logSizeQuery         = "select coalesce(sum(pg_total_relation_size(part)), 0)::bigint, log_complete_from() from log_partitions()"
 	logCutQuery          = "select log_cut($1, $2)"
 	prepareCutQuery      = "select prepare_log_cut($1)"
+	copyBaseQuery        = "select copy_log_base($1)"
+	copyRestQuery        = "select copy_log_rest($1)"
 	makeCutQuery         = "select make_log_cut($1)"
 	revisionAtQuery      = "select revision_at($1)"
 )

@@ -72,6 +72,7 @@ func (d *Database) cutLog(ctx context.Context) error {
 // Those rows never change again, hence they are copied beforehand, in steps that
 // disturb nobody. Only the exchange of the partitions is one transaction, which holds
 // everybody up for an instant: what fails before leaves two tables that nothing uses.
+// The steps are functions of the schema, which let no caller leave one out.
 func (d *Database) withCut(ctx context.Context, choose func(context.Context, *pgx.Conn) (*int64, error)) error {
 	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
 	if err != nil {
@@ -102,21 +103,20 @@ func (d *Database) withCut(ctx context.Context, choose func(context.Context, *pg
 }
 
 func cutAt(ctx context.Context, conn *pgx.Conn, cut int64) error {
-	var upper *int64 // of the partition that the cut goes through
-	if err := conn.QueryRow(ctx, prepareCutQuery, cut).Scan(&upper); err != nil {
+	if _, err := conn.Exec(ctx, prepareCutQuery, cut); err != nil {
 		return fmt.Errorf("making tables: %w", err)
 	}
-	if err := paced(ctx, func(last int64) (*int64, error) {
-		return scanNext(conn.QueryRow(ctx, copyBaseQuery, cut, last, copyObjects))
+	if err := paced(ctx, func() (more bool, err error) {
+		err = conn.QueryRow(ctx, copyBaseQuery, copyObjects).Scan(&more)
+		return more, err
 	}); err != nil {
 		return fmt.Errorf("copying objects: %w", err)
 	}
-	if upper != nil {
-		if err := paced(ctx, func(last int64) (*int64, error) {
-			return scanNext(conn.QueryRow(ctx, copyRestQuery, max(last, cut-1), *upper, copyRevisions))
-		}); err != nil {
-			return fmt.Errorf("copying revisions: %w", err)
-		}
+	if err := paced(ctx, func() (more bool, err error) {
+		err = conn.QueryRow(ctx, copyRestQuery, copyRevisions).Scan(&more)
+		return more, err
+	}); err != nil {
+		return fmt.Errorf("copying revisions: %w", err)
 	}
 	deadline := time.Now().Add(cutTimeout)
 	for {
@@ -130,22 +130,14 @@ func cutAt(ctx context.Context, conn *pgx.Conn, cut int64) error {
 	}
 }
 
-func scanNext(row pgx.Row) (next *int64, err error) {
-	err = row.Scan(&next)
-	return next, err
-}
-
-// paced takes steps from 0 on, each from where the last one ended, until one returns
-// null. It rests as long as it works.
-func paced(ctx context.Context, step func(last int64) (*int64, error)) error {
-	last := int64(0)
+// paced takes steps until there are no more. It rests as long as it works.
+func paced(ctx context.Context, step func() (more bool, err error)) error {
 	for {
 		begin := time.Now()
-		next, err := step(last)
-		if err != nil || next == nil {
+		more, err := step()
+		if err != nil || !more {
 			return err
 		}
-		last = *next
 		if !sleep(ctx, time.Since(begin)) {
 			return ctx.Err()
 		}

@@ -272,13 +272,14 @@ func TestCrashDuringCut(t *testing.T) {
 	}
 	cut := at.rev - 40
 	rows, want := allRows(t, f.db), servedFrom(t, f.Storage, cut)
+	if err := f.db.Compact(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
 	steps := []func(tx pgx.Tx) error{
 		func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), prepareCutQuery, cut); return err },
-		func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), copyBaseQuery, cut, 0, 5); return err },
-		func(tx pgx.Tx) error {
-			_, err := tx.Exec(t.Context(), copyRestQuery, cut-1, 1000000, 5)
-			return err
-		},
+		func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), copyBaseQuery, 500); return err },
+		func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), copyBaseQuery, 500); return err },
+		func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), copyRestQuery, 5); return err },
 		func(tx pgx.Tx) error { _, err := tx.Exec(t.Context(), makeCutQuery, cut); return err },
 	}
 	for died := range steps {

@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"platform.dev/stores/pkg/storage/claims"
@@ -135,6 +137,64 @@ func TestServerRoleMayNotMore(t *testing.T) {
 		t.Run(statement, func(t *testing.T) {
 			if _, err := f.db.pool.Exec(t.Context(), statement); !hasCode(err, codeInsufficientPrivilege) {
 				t.Errorf("error %v, want that the role may not", err)
+			}
+		})
+	}
+}
+
+// TestServerRoleMayNotMisuseCuts calls what cuts the log as a role that owns nothing
+// should not: nothing is cut, and nothing of the role's own runs as the owner.
+func TestServerRoleMayNotMisuseCuts(t *testing.T) {
+	t.Parallel()
+	const trapped = "trapped"
+	trap := func(table string) string {
+		return strings.NewReplacer("TABLE", table).Replace(`
+			create temporary table TABLE (like log including all);
+			grant all on TABLE to public;
+			create function pg_temp.trap() returns trigger language plpgsql as $$
+				begin raise exception '` + trapped + ` %', current_user; end $$;
+			create trigger trap after insert on TABLE execute function pg_temp.trap()`)
+	}
+	for name, statements := range map[string][]string{ // statements in which CUT is the last revision
+		"nothing prepared":      {"select make_log_cut(CUT)"},
+		"nothing copied":        {"select prepare_log_cut(CUT)", "select make_log_cut(CUT)"},
+		"not all copied":        {"select prepare_log_cut(CUT)", "select copy_log_base(1)", "select make_log_cut(CUT)"},
+		"copied for an earlier": {"select prepare_log_cut(CUT - 1)", "select copy_log_base(9)", "select copy_log_base(9)", "select make_log_cut(CUT)"},
+		"not compacted":         {"select prepare_log_cut(CUT + 1)"},
+		"forged base":           {"select prepare_log_cut(CUT)", "insert into log_base select * from log where rev < CUT"},
+		"forged rest":           {"select prepare_log_cut(CUT)", "insert into log_rest select * from log where rev >= CUT"},
+		"forged progress":       {"select prepare_log_cut(CUT)", "update log_copy set copied = true"},
+		"own base":              {trap("log_base"), "select copy_log_base(9)"},
+		"own rest":              {trap("log_rest"), "select make_log_cut(CUT)"},
+		"own rest, prepared":    {trap("log_rest"), "select prepare_log_cut(CUT)", "select make_log_cut(CUT)"},
+		"own progress":          {"create temporary table log_copy (cut bigint, upper bigint, last bigint, copied bool)", "insert into log_copy values (CUT, null, 0, true)", "grant all on log_copy to public", "select make_log_cut(CUT)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newRoleFixture(t)
+			createPod(t, f.Storage, "pod")
+			createPod(t, f.Storage, "other")
+			last := revisionOf(t, createPod(t, f.Storage, "last"))
+			if err := f.db.Compact(t.Context(), last); err != nil {
+				t.Fatal(err)
+			}
+			rows := allRows(t, f.db)
+			conn, err := pgx.Connect(t.Context(), f.dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+			for i, statement := range statements {
+				_, err := conn.PgConn().Exec(t.Context(), strings.ReplaceAll(statement, "CUT", fmt.Sprint(last))).ReadAll()
+				if failed := err != nil; failed != (i == len(statements)-1) {
+					t.Errorf("%s: error %v, want one of the last statement", statement, err)
+				}
+				if err != nil && strings.Contains(err.Error(), trapped) {
+					t.Errorf("%s runs what is the role's: %v", statement, err)
+				}
+			}
+			if diff := cmp.Diff(rows, allRows(t, f.db)); diff != "" {
+				t.Errorf("rows of the log (-want +got):\n%s", diff)
 			}
 		})
 	}

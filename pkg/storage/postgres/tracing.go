@@ -23,7 +23,8 @@ var queryFiles embed.FS
 // statementNames are how statements are called where they are observed: by their files.
 var statementNames = func() map[string]string {
 	names := map[string]string{
-		partitionsQuery: "ensure_log_partitions", logCutQuery: "log_cut", prepareCutQuery: "prepare_log_cut", makeCutQuery: "make_log_cut",
+		partitionsQuery: "ensure_log_partitions", logCutQuery: "log_cut", prepareCutQuery: "prepare_log_cut",
+		copyBaseQuery: "copy_log_base", copyRestQuery: "copy_log_rest", makeCutQuery: "make_log_cut",
 		revisionAtQuery: "revision_at", lockRetentionQuery: "lock_retention", unlockRetentionQuery: "unlock_retention", logSizeQuery: "log_size",
 		checkClaimsQuery: "refuse_claims", countClaimsQuery: "count_claims", spentClaimsQuery: "spent_claims", forgetRatesQuery: "forget_rates",
 		restoreClaimsQuery: "restore_claims", claimScanQuery: "claim_scan", claimScannedQuery: "claim_scanned",
