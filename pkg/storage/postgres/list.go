@@ -44,6 +44,7 @@ type listing struct {
 
 	lastKey  string
 	more     bool  // keys follow lastKey
+	before   int64 // items of the pages before the last
 	inPage   int64 // keys from the start of the last page on, that page included; maxCount+1 for more
 	resuming string
 }
@@ -106,7 +107,7 @@ func (l *listing) read(ctx context.Context) error {
 		if err := l.checkPosition(p.at); err != nil {
 			return err
 		}
-		l.inPage = p.count
+		l.before, l.inPage = int64(l.items.Len()), p.count
 		l.more = int64(len(p.records)) > size
 		full, err := l.add(ctx, p.records[:min(size, int64(len(p.records)))])
 		if err != nil {
@@ -229,7 +230,7 @@ func (l *listing) finish(listObj runtime.Object) error {
 	if l.items.IsNil() { // encodes as [] rather than null
 		l.items.Set(reflect.MakeSlice(l.items.Type(), 0, 0))
 	}
-	token, remaining, err := storage.PrepareContinueToken(l.lastKey, l.prefix, l.rev, l.inPage, l.more, l.opts)
+	token, remaining, err := storage.PrepareContinueToken(l.lastKey, l.prefix, l.rev, l.before+l.inPage, l.more, l.opts)
 	if err != nil {
 		return err
 	}

@@ -10,17 +10,19 @@ import (
 // Pages say how many objects remain unless those are too many to count, and go on all
 // the same: at the latest revision, and at the one that the first page has pinned.
 func TestRemainingItemCount(t *testing.T) {
-	const limit = 10
+	const limit, large = 10, maxPage + 5 // the latter takes two pages of the storage
 	for _, test := range []struct {
 		name       string
 		objects    int64
+		limit      int64
 		wantFirst  string
 		wantSecond string
 	}{
-		{"few", 25, "15", "5"},
-		{"as many as are counted", maxCount, fmt.Sprint(maxCount - limit), fmt.Sprint(maxCount - 2*limit)},
-		{"one more, counted once it is passed", maxCount + 1, "unknown", fmt.Sprint(maxCount + 1 - 2*limit)},
-		{"many", 2 * maxCount, "unknown", "unknown"},
+		{"few", 25, limit, "15", "5"},
+		{"as many as are counted", maxCount, limit, fmt.Sprint(maxCount - limit), fmt.Sprint(maxCount - 2*limit)},
+		{"one more, counted once it is passed", maxCount + 1, limit, "unknown", fmt.Sprint(maxCount + 1 - 2*limit)},
+		{"many", 2 * maxCount, limit, "unknown", "unknown"},
+		{"few after large pages", 2*large + 7, large, "unknown", "7"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -32,15 +34,15 @@ func TestRemainingItemCount(t *testing.T) {
 				t.Fatal(err)
 			}
 			opts := storage.ListOptions{Predicate: storage.Everything}
-			opts.Predicate.Limit = limit
+			opts.Predicate.Limit = test.limit
 			for _, want := range []string{test.wantFirst, test.wantSecond} {
 				page := listPods(t, f, opts)
 				got := "unknown"
 				if n := page.RemainingItemCount; n != nil {
 					got = fmt.Sprint(*n)
 				}
-				if len(page.Items) != limit || got != want || page.Continue == "" {
-					t.Errorf("%d objects, %s remain, continues at %q; want %d, %s and a token", len(page.Items), got, page.Continue, limit, want)
+				if int64(len(page.Items)) != test.limit || got != want || page.Continue == "" {
+					t.Errorf("%d objects, %s remain, continues at %q; want %d, %s and a token", len(page.Items), got, page.Continue, test.limit, want)
 				}
 				opts.Predicate.Continue = page.Continue
 			}
