@@ -128,7 +128,7 @@ func split(queue []*write) (batch, rest []*write) {
 		switch {
 		case w.ctx.Err() != nil:
 			w.done <- outcome{err: w.ctx.Err()}
-		case first != nil && first.expect == w.expect:
+		case first != nil && first.decides(w):
 			first.rivals = append(first.rivals, w)
 		case first != nil:
 			rest = append(rest, w)
@@ -139,6 +139,12 @@ func split(queue []*write) (batch, rest []*write) {
 		}
 	}
 	return batch, rest
+}
+
+// decides reports whether other, of the same key, can no longer succeed once w has been
+// decided on. A delete of what is not there fails and says nothing of a create.
+func (w *write) decides(other *write) bool {
+	return w.expect == other.expect && (w.expect != 0 || w.kind == created)
 }
 
 // requeue puts writes back that a batch has not decided on.

@@ -149,6 +149,33 @@ func TestRivalsAreDecidedTogether(t *testing.T) {
 	}
 }
 
+// TestNothingToDeleteIsNoRival: a key that is not there to be deleted can be created.
+func TestNothingToDeleteIsNoRival(t *testing.T) {
+	t.Parallel()
+	pending := func(k kind) *write {
+		return &write{kind: k, key: podKey("pod"), ctx: t.Context(), done: make(chan outcome, 1)}
+	}
+	for name, test := range map[string]struct {
+		queue []kind
+		rest  int
+	}{
+		"create after delete": {queue: []kind{deleted, created}, rest: 1},
+		"delete after create": {queue: []kind{created, deleted}},
+		"creates":             {queue: []kind{created, created}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var queue []*write
+			for _, k := range test.queue {
+				queue = append(queue, pending(k))
+			}
+			if batch, rest := split(queue); len(batch) != 1 || len(rest) != test.rest {
+				t.Errorf("took %d writes and left %d, want 1 and %d", len(batch), len(rest), test.rest)
+			}
+		})
+	}
+}
+
 // TestRivalsOutliveARefusal: what a write is refused for need not concern its rivals.
 func TestRivalsOutliveARefusal(t *testing.T) {
 	t.Parallel()
