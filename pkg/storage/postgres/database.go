@@ -75,7 +75,6 @@ func (d *Database) start(ctx context.Context) error {
 		return err
 	}
 	d.hub = newHub(at)
-	d.index = &readIndex{read: d.revision}
 	d.writes = newCommitter(d)
 	now := time.Now()
 	d.caughtUp.Store(&now)
@@ -83,6 +82,7 @@ func (d *Database) start(ctx context.Context) error {
 	// The database outlives the context of Open but keeps its logger.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.background, d.stop = background, stop
+	d.index = &readIndex{background: background, read: d.revision}
 	d.running.Go(func() { d.follow(background) })
 	d.running.Go(func() { d.listen(background) })
 	d.running.Go(func() { d.announce(background) })

@@ -13,7 +13,8 @@ const readIndexTimeout = 10 * time.Second
 // asks joins the next read, never one under way: that may have been answered before the
 // question, and before a write that the asker knows of.
 type readIndex struct {
-	read func(context.Context) (position, error)
+	background context.Context // of the reads, whoever asks
+	read       func(context.Context) (position, error)
 
 	mu      sync.Mutex
 	next    *sharedRead // what the next to ask joins, nil if nobody has asked
@@ -28,7 +29,7 @@ type sharedRead struct {
 
 // get returns a position that the database had after the call.
 func (r *readIndex) get(ctx context.Context) (position, error) {
-	read := r.join(ctx)
+	read := r.join()
 	select {
 	case <-read.done:
 		return read.at, read.err
@@ -37,7 +38,7 @@ func (r *readIndex) get(ctx context.Context) (position, error) {
 	}
 }
 
-func (r *readIndex) join(ctx context.Context) *sharedRead {
+func (r *readIndex) join() *sharedRead {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.next == nil {
@@ -45,16 +46,16 @@ func (r *readIndex) join(ctx context.Context) *sharedRead {
 	}
 	if !r.reading {
 		r.reading = true
-		go r.run(context.WithoutCancel(ctx)) // others may join whose requests go on
+		go r.run()
 	}
 	return r.next
 }
 
 // run reads as long as there is somebody to read for.
-func (r *readIndex) run(ctx context.Context) {
+func (r *readIndex) run() {
 	for read := r.start(); read != nil; read = r.start() {
 		func() {
-			ctx, cancel := context.WithTimeout(ctx, readIndexTimeout)
+			ctx, cancel := context.WithTimeout(r.background, readIndexTimeout)
 			defer cancel()
 			read.at, read.err = r.read(ctx)
 		}()

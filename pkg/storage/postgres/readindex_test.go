@@ -14,7 +14,7 @@ func TestReadIndexJoinsTheNextRead(t *testing.T) {
 	t.Parallel()
 	var reads atomic.Int64
 	entered, proceed := make(chan struct{}), make(chan struct{})
-	index := readIndex{read: func(context.Context) (position, error) {
+	index := readIndex{background: t.Context(), read: func(context.Context) (position, error) {
 		rev := reads.Add(1)
 		entered <- struct{}{}
 		<-proceed
@@ -22,7 +22,7 @@ func TestReadIndexJoinsTheNextRead(t *testing.T) {
 	}}
 	var all sync.WaitGroup
 	ask := func(want int64) {
-		read := index.join(t.Context())
+		read := index.join()
 		all.Go(func() {
 			if <-read.done; read.at.rev != want {
 				t.Errorf("answered by read %d, want %d", read.at.rev, want)
@@ -47,7 +47,7 @@ func TestReadIndexLetsRequestsGo(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)
-	index := readIndex{read: func(context.Context) (position, error) {
+	index := readIndex{background: t.Context(), read: func(context.Context) (position, error) {
 		<-release
 		return position{}, nil
 	}}
@@ -55,5 +55,20 @@ func TestReadIndexLetsRequestsGo(t *testing.T) {
 	cancel()
 	if _, err := index.get(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that the request was canceled", err)
+	}
+}
+
+// TestReadIndexEndsWithTheDatabase: the database closes without waiting for a server
+// that does not answer.
+func TestReadIndexEndsWithTheDatabase(t *testing.T) {
+	t.Parallel()
+	background, stop := context.WithCancel(t.Context())
+	index := readIndex{background: background, read: func(ctx context.Context) (position, error) {
+		stop()
+		<-ctx.Done()
+		return position{}, ctx.Err()
+	}}
+	if _, err := index.get(t.Context()); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that the read was canceled", err)
 	}
 }
