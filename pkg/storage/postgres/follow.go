@@ -37,7 +37,7 @@ func (d *Database) follow(ctx context.Context) {
 		case <-d.hub.lagging:
 		}
 		err := d.catchUp(ctx, limit)
-		if limit = tailLimit; errors.Is(err, context.DeadlineExceeded) {
+		if limit = tailLimit; d.unanswered(err) {
 			limit = 1 // for the case that it was too much for the time
 			// The others may lead to where nobody answers as well.
 			d.pool.Reset()
@@ -49,7 +49,16 @@ func (d *Database) follow(ctx context.Context) {
 	}
 }
 
-// catchUp reads the log up to its end, in parts of a limit.
+// unanswered reports whether the log was not read because nobody answered in time. To
+// wait for a connection in vain is no sign of that while others use all of them.
+func (d *Database) unanswered(err error) bool {
+	if errors.As(err, new(notSentError)) && d.pool.Stat().IdleConns() == 0 {
+		return false
+	}
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+// catchUp reads the log up to its end, in parts that grow from a limit to tailLimit.
 func (d *Database) catchUp(ctx context.Context, limit int) error {
 	for {
 		begin := time.Now()
@@ -71,6 +80,7 @@ func (d *Database) catchUp(ctx context.Context, limit int) error {
 			d.caughtUp.Store(&begin)
 			return nil
 		}
+		limit = min(2*limit, tailLimit)
 	}
 }
 

@@ -83,7 +83,12 @@ func (d *Database) readChanges(ctx context.Context, query string, args ...any) (
 		value   []byte
 		removed []byte
 	)
-	rows, err := d.pool.Query(ctx, query, args...)
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return nil, at, notSentError{err}
+	}
+	defer conn.Release()
+	rows, err := conn.Query(ctx, query, args...)
 	if err != nil {
 		return nil, at, err
 	}
