@@ -126,7 +126,7 @@ func TestTracesShowNoValues(t *testing.T) {
 			t.Errorf("span shows %q", shown)
 		}
 	}
-	if find(t, recorder, "postgres copy_base"); others > 2 {
+	if find(t, recorder, "postgres copy_log_base"); others > 2 {
 		t.Errorf("%d statements have no name", others)
 	}
 }
