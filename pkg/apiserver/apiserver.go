@@ -132,7 +132,7 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the description of stores: %w", err)
 	}
-	rollback, err := stores.NewRollbackREST(store, past, c.genericConfig.AdmissionControl, Scheme, fields)
+	rollback, err := stores.NewRollbackREST(store, engine, past, c.genericConfig.AdmissionControl, Scheme, fields)
 	if err != nil {
 		return nil, err
 	}

@@ -199,6 +199,11 @@ func TestRollbackAsksForData(t *testing.T) {
 		}
 		contains(t, err.Error(), parts...)
 	}
+	refused(created, "spec.data", engine.Name, "names no spec.backup.restoreCronJob")
+	canRestore := []byte(`{"spec":{"backup":{"backupCronJob":"backup","restoreCronJob":"restore"}}}`)
+	if _, err := platformClient(t, env.Admin()).Engines().Patch(t.Context(), engine.Name, types.MergePatchType, canRestore, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	refused(created, "spec.data", "no backup of generation 1 with version "+created.Spec.Version, "status.backups has: none")
 
 	current.Status.Backups = []v1alpha1.StoreBackup{

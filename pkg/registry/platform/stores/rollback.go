@@ -41,6 +41,7 @@ func (s rollbackStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.O
 // spec from its history. All that guards an update guards it too.
 type RollbackREST struct {
 	stores   *REST
+	engines  rest.Getter
 	past     history.Reader
 	admit    admission.Interface
 	scope    admission.ObjectInterfaces
@@ -54,7 +55,7 @@ var (
 
 // NewRollbackREST returns the REST storage of stores/rollback. The new store goes
 // through admit, and fields records who wrote its fields.
-func NewRollbackREST(stores *REST, past history.Reader, admit admission.Interface, scheme *runtime.Scheme, fields managedfields.TypeConverter) (*RollbackREST, error) {
+func NewRollbackREST(stores *REST, engines rest.Getter, past history.Reader, admit admission.Interface, scheme *runtime.Scheme, fields managedfields.TypeConverter) (*RollbackREST, error) {
 	managers, err := managedfields.NewDefaultFieldManager(fields, scheme, scheme, scheme,
 		v1alpha1.SchemeGroupVersion.WithKind("Store"), platform.SchemeGroupVersion, "",
 		fieldpath.NewExcludeFilterSetMap(stores.GetResetFields()))
@@ -64,7 +65,7 @@ func NewRollbackREST(stores *REST, past history.Reader, admit admission.Interfac
 	updates := *stores.Store
 	updates.UpdateStrategy = rollbackStrategy{updates.UpdateStrategy.(strategy)}
 	stores = &REST{&updates, stores.rules, stores.ledger}
-	return &RollbackREST{stores, past, admission.WithAudit(admit), admission.NewObjectInterfacesFromScheme(scheme), managers}, nil
+	return &RollbackREST{stores, engines, past, admission.WithAudit(admit), admission.NewObjectInterfacesFromScheme(scheme), managers}, nil
 }
 
 // New returns an empty rollback to decode into.
@@ -126,7 +127,11 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 	store.Spec = *past.Spec.DeepCopy()
 	store.Spec.Owner, store.Spec.Restore = live.Spec.Owner, live.Spec.Restore
 	if rollback.Spec.Data == platform.RollbackDataRestore {
-		restore, fault := restoreFor(live, past, rollback.Spec.Backup)
+		obj, err := r.engines.Get(ctx, past.Spec.Engine, &metav1.GetOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("reading the engine of store %q: %w", name, err)
+		}
+		restore, fault := restoreFor(obj.(*platform.Engine), live, past, rollback.Spec.Backup)
 		if fault != nil {
 			return nil, apierrors.NewInvalid(platform.SchemeGroupVersion.WithKind("StoreRollback").GroupKind(), name, field.ErrorList{fault})
 		}
@@ -144,8 +149,11 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 // restoreFor is the request for the data that live had when it left the spec of
 // past, or for the backup that is named, or why it cannot be had. Of several backups
 // the newest is meant.
-func restoreFor(live, past *platform.Store, name string) (*platform.StoreRestore, *field.Error) {
+func restoreFor(engine *platform.Engine, live, past *platform.Store, name string) (*platform.StoreRestore, *field.Error) {
 	data := field.NewPath("spec", "data")
+	if engine.Spec.Backup == nil || engine.Spec.Backup.RestoreCronJob == "" {
+		return nil, field.Forbidden(data, fmt.Sprintf("engine %q names no spec.backup.restoreCronJob: its data can only be brought back by hand", engine.Name))
+	}
 	if live.Spec.PowerState == platform.PowerStateHibernated || past.Spec.PowerState == platform.PowerStateHibernated {
 		return nil, field.Forbidden(data, "the store is hibernated, or was: data is brought back to a shop that runs and goes on to")
 	}
