@@ -174,6 +174,11 @@ func (a *attempt) restorePending() bool {
 	return asked != nil && (answer == nil || answer.Backup != asked.Backup || !answer.Time.Equal(&asked.Time))
 }
 
+// restoreFailed is true if the data that was asked for last was given up.
+func (a *attempt) restoreFailed() bool {
+	return a.store.Spec.Restore != nil && !a.restorePending() && a.store.Status.Restored.Result == restoreFailed
+}
+
 // restoreID tells a restore from every other of the same store.
 func restoreID(restore *v1alpha1.StoreRestore) string {
 	return restore.Backup + "@" + restore.Time.UTC().Format(time.RFC3339)
@@ -268,15 +273,21 @@ func (a *attempt) answerRestore(result, message string) {
 
 // giveUp ends what a job with data was for: the store goes on with what it runs. A
 // store that cannot has the job run again, and a restore stays asked for whose
-// release would otherwise run on the data of another.
+// release would otherwise run on the data of another. It is done if the store asks
+// for what was ready before.
 func (c *Controller) giveUp(ctx context.Context, a *attempt, job, why string) (result, error) {
 	back := c.mayTakeBack(a)
 	if a.restorePending() && !a.dataReplaced() {
 		a.answerRestore(restoreFailed, why)
 		c.events.Eventf(a.store, nil, corev1.EventTypeWarning, "RestoreFailed", "Restore", "%s", clip(why))
 	}
-	if back {
+	switch {
+	case back:
 		return c.takeBack(a, why), nil
+	case !a.restorePending() && !a.dataReplaced() && a.asksForReady():
+		// Somebody takes the upgrade back by hand, and needs no more than a return does.
+		c.events.Eventf(a.store, nil, corev1.EventTypeWarning, "NotBackedUp", "Backup", "%s", clip(fmt.Sprintf("The shop returns to version %s without a backup. %s", a.store.Spec.Version, why)))
+		return done("", ""), nil
 	}
 	r := failed("BackupFailed", why, 0)
 	var err error

@@ -522,6 +522,15 @@ func TestFailedRestoreLeavesAllAsItWas(t *testing.T) {
 				t.Errorf("it was tried again: jobs %v after %v", w.jobs(t), jobs)
 			}
 
+			// Nor is the version brought without the data because the platform changed.
+			w.changeEngine(t, func(e *v1alpha1.Engine) { e.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"replicas":2}`)} })
+			before := len(w.helm.Actions())
+			w.reconcileOnce(t)
+			if actions := w.helm.Actions()[before:]; len(actions) > 0 || !slices.Equal(jobs, w.jobs(t)) {
+				t.Fatalf("the engine changed, and Helm was asked for %v; jobs %v after %v", actions, w.jobs(t), jobs)
+			}
+			w.changeEngine(t, func(e *v1alpha1.Engine) { e.Spec.Values = nil })
+
 			// What is asked for next comes without the data that did not.
 			w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
 			w.untilAnswered(t)
@@ -645,5 +654,46 @@ func TestRestoredDataIsNotBackedUpBeforeItRuns(t *testing.T) {
 	}
 	if len(w.jobs(t)) != 3 || store.Status.Restored.Result != restoreSucceeded {
 		t.Errorf("jobs %v, restored %+v", w.jobs(t), store.Status.Restored)
+	}
+}
+
+// A shop that an upgrade has broken, and whose data cannot be backed up, goes back
+// when its owner says so as it does by itself.
+func TestGoingBackByHandNeedsNoBackup(t *testing.T) {
+	t.Parallel()
+	w := backedWorld(t)
+	w.setAvailable(t, 0)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
+	w.reconcileOnce(t)
+	w.backUp(t, "backup-1")
+	w.reconcileOnce(t)
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "2.0" })
+	w.reconcileOnce(t)
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) {
+		t.Fatalf("Helm was asked for %v before a backup was tried", actions)
+	}
+	w.endJob(t, "backup-2", batchv1.JobFailed, "the database does not answer")
+	w.reconcileOnce(t)
+	w.setAvailable(t, 1)
+	store := w.becomeReady(t)
+	if store.Status.Version != "2.0" || len(store.Status.Backups) != 1 {
+		t.Errorf("version %s, backups %+v", store.Status.Version, store.Status.Backups)
+	}
+	w.wantEvent(t, "NotBackedUp")
+}
+
+// wantEvent checks that there was an event with the reason since the last time.
+func (w *world) wantEvent(t *testing.T, reason string) {
+	t.Helper()
+	for {
+		select {
+		case event := <-w.events.Events:
+			if strings.Contains(event, reason) {
+				return
+			}
+		default:
+			t.Errorf("there was no event %s", reason)
+			return
+		}
 	}
 }

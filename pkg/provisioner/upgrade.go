@@ -40,14 +40,14 @@ func (a *attempt) takenBack() bool {
 	return failed != nil && a.request != nil && failed.Digest == a.goal()
 }
 
-// goal identifies what the store asks for: the chart and the values, and a
-// backup's data if it has not come.
+// goal identifies what the store asks for: the chart and the values, or a backup's
+// data and the version that goes with it. The version without the data is another
+// goal, which only an edit of the store can mean, and no change of the engine.
 func (a *attempt) goal() string {
-	goal, restore := contentDigest(a.request.Labels), a.store.Spec.Restore
-	if restore != nil && (a.restorePending() || a.store.Status.Restored.Result == restoreFailed) {
-		goal += " " + restoreID(restore)
+	if a.restorePending() || a.restoreFailed() {
+		return fmt.Sprintf("%s generation %d", restoreID(a.store.Spec.Restore), a.store.Generation)
 	}
-	return goal
+	return contentDigest(a.request.Labels)
 }
 
 // dataReplaced is true from a restore until the shop is ready with the data: what
@@ -56,10 +56,15 @@ func (a *attempt) dataReplaced() bool {
 	return a.everReady() && a.store.Status.Release.Ready.DataReplaced
 }
 
+// asksForReady is true if the store asks for what was ready last.
+func (a *attempt) asksForReady() bool {
+	return a.everReady() && a.request != nil && a.store.Status.Release.Ready.Digest == contentDigest(a.request.Labels)
+}
+
 // mayTakeBack is true if there is something to return to: what was ready before,
 // and is not the same. A hibernated shop is not woken by returning.
 func (c *Controller) mayTakeBack(a *attempt) bool {
-	return a.everReady() && a.request != nil && !a.dataReplaced() && (a.restorePending() || a.store.Status.Release.Ready.Digest != contentDigest(a.request.Labels)) &&
+	return a.everReady() && a.request != nil && !a.dataReplaced() && (a.restorePending() || !a.asksForReady()) &&
 		!a.takenBack() && a.store.Spec.PowerState != v1alpha1.PowerStateHibernated
 }
 
@@ -113,9 +118,13 @@ func (a *attempt) returned() result {
 	status.Revision = int64(a.release.Revision)
 	status.Chart, status.ChartVersion = status.Ready.Chart, status.Ready.ChartVersion
 	a.store.Status.Version = status.Ready.Version
-	r := done("UpgradeFailed", fmt.Sprintf("The upgrade to %s failed, returned to revision %d with %s. It is not tried again until the store or its engine changes. %s",
+	until := "the store or its engine changes"
+	if a.restoreFailed() {
+		until = "the store changes"
+	}
+	r := done("UpgradeFailed", fmt.Sprintf("The upgrade to %s failed, returned to revision %d with %s. It is not tried again until %s. %s",
 		describeTarget(status.Failed.Version, status.Failed.Plan), status.Failed.ReturnedTo,
-		describeTarget(status.Ready.Version, status.Ready.Plan), status.Failed.Message))
+		describeTarget(status.Ready.Version, status.Ready.Plan), until, status.Failed.Message))
 	r.tookBack = true
 	return r
 }
@@ -148,13 +157,10 @@ func (a *attempt) planName() string {
 // settled is true once the store has been ready with what it asks for, or is ready
 // with what was before because that has failed.
 func (a *attempt) settled() bool {
-	switch {
-	case a.request == nil || !a.everReady():
-		return false
-	case a.takenBack():
+	if a.takenBack() {
 		return a.isTrue(v1alpha1.ConditionReady)
 	}
-	return a.store.Status.Release.Ready.Digest == contentDigest(a.request.Labels)
+	return a.asksForReady()
 }
 
 // progress is how near a release has come to being ready, and since when. The time
