@@ -367,8 +367,8 @@ func TestMedusaVolumes(t *testing.T) {
 func testVolumes(t *testing.T, render func(values string) []object) {
 	t.Helper()
 	for _, retain := range []bool{false, true} {
-		objects := render(fmt.Sprintf("persistence: {retain: %t, database: {size: 7Gi}, uploads: {size: 3Gi, storageClassName: slow}}", retain))
-		for name, size := range map[string]string{"database": "7Gi", "uploads": "3Gi"} {
+		objects := render(fmt.Sprintf("persistence: {retain: %t, database: {size: 7Gi}, uploads: {size: 3Gi, storageClassName: slow}, backups: {size: 6Gi}}", retain))
+		for name, size := range map[string]string{"database": "7Gi", "uploads": "3Gi", "backups": "6Gi"} {
 			claim := find[*corev1.PersistentVolumeClaim](t, objects, name)
 			if got := claim.Spec.Resources.Requests.Storage().String(); got != size {
 				t.Errorf("volume %s has %s, want %s", name, got, size)

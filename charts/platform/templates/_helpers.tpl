@@ -168,7 +168,7 @@ description: >-
   How large the shop's volumes are, when the plan's sizes are not enough. A volume
   grows while the shop sells, within the plan's storage, and never shrinks.
 properties:
-  {{- range list "database" "uploads" }}
+  {{- range list "database" "uploads" "backups" }}
   {{ . }}:
     type: object
     additionalProperties: false
