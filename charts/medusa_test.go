@@ -383,6 +383,19 @@ func testVolumes(t *testing.T, render func(values string) []object) {
 	}
 }
 
+// Two pods at once would work on the same data.
+func TestDataJobsHaveOnePodAtATime(t *testing.T) {
+	t.Parallel()
+	for chart, objects := range map[string][]object{"medusa": render(t, withSecret), "woocommerce": woo(t, "")} {
+		for _, name := range []string{"backup", "restore"} {
+			policy := find[*batchv1.CronJob](t, objects, name).Spec.JobTemplate.Spec.PodReplacementPolicy
+			if policy == nil || *policy != batchv1.Failed {
+				t.Errorf("%s: Job %s replaces its pods before they have ended", chart, name)
+			}
+		}
+	}
+}
+
 func TestMedusaRoute(t *testing.T) {
 	t.Parallel()
 	const shop = withSecret + "store: {url: 'https://flowers.example.com:8443'}\n"

@@ -2,10 +2,11 @@
 # Backs the database up to the file BACKUP_NAME.dump of the folder /backups, beside
 # its checksum, and tells in the termination message which backups are kept, with
 # their sizes. A file of that name is whole whenever it is there, and is left as it
-# is. The newest BACKUP_KEEP backups are kept, and the one named BACKUP_SPARE.
+# is. The newest BACKUP_KEEP backups are kept, and the one named BACKUP_SPARE. What
+# restores have left on the server goes: it is in the backups.
 set -eu
 export LC_ALL=C # for the order of names, which begin with their time
-tell=${TERMINATION_LOG:-/dev/termination-log}
+tell=${TERMINATION_LOG:-/dev/termination-log} scripts=$(dirname "$0")
 cd "${BACKUP_FOLDER:-/backups}"
 
 fail() {
@@ -14,6 +15,8 @@ fail() {
   exit 1
 }
 
+psql --no-psqlrc --quiet --tuples-only --no-align --dbname=postgres --set=database="$PGDATABASE" --file="$scripts/leftovers.sql" >&2 ||
+  echo "what restores have left stays: the next backup drops it" >&2
 rm -f .new.*
 if [ ! -e "$BACKUP_NAME.dump" ]; then
   problem=$(pg_dump --format=custom --no-owner --file=.new.dump 2>&1) || fail "pg_dump: $problem"
