@@ -7,12 +7,12 @@ tell=${TERMINATION_LOG:-/dev/termination-log}
 cd "${BACKUP_FOLDER:-/backups}"
 
 fail() {
-  rm -rf .new
   echo "$*" | tee "$tell" >&2
+  rm -rf .new || true
   exit 1
 }
 
-rm -rf .new
+problem=$(rm -rf .new 2>&1) || fail "removing a backup that was not completed: $problem"
 [ ! -e "$BACKUP_NAME" ] || exit 0
 problem=$(mkdir .new 2>&1) || fail "making a folder: $problem"
 problem=$(mariadb-dump --no-defaults --host=mariadb --user=wordpress --single-transaction --quick --hex-blob \

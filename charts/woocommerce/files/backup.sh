@@ -11,8 +11,8 @@ tell=${TERMINATION_LOG:-/dev/termination-log} uploads=${UPLOADS_FOLDER:-/uploads
 cd "${BACKUP_FOLDER:-/backups}"
 
 fail() {
-  rm -rf .new
   echo "$*" | tee "$tell" >&2
+  rm -rf .new || true
   exit 1
 }
 
@@ -21,7 +21,8 @@ if [ ! -e "$BACKUP_NAME" ]; then
   for file in "$uploads"/* "$uploads"/.[!.]*; do
     # A file system may keep a folder of its own in its root.
     { [ -e "$file" ] && [ "${file##*/}" != lost+found ]; } || continue
-    problem=$(cp -R --preserve=timestamps "$file" .new/uploads/ 2>&1) || fail "copying the uploads: $problem"
+    # The other half must be able to remove the copy, whatever the original's mode.
+    problem=$(cp -R --no-preserve=mode --preserve=timestamps "$file" .new/uploads/ 2>&1) || fail "copying the uploads: $problem"
   done
   problem=$(sync -f .new/database.sql 2>&1) || fail "writing the backup: $problem"
   mv .new "$BACKUP_NAME"

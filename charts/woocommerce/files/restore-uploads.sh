@@ -9,10 +9,13 @@ backup=${BACKUP_FOLDER:-/backups}/$BACKUP_NAME
 new=$uploads/.restored
 
 fail() {
-  rm -rf "$new"
   echo "$*" | tee "$tell" >&2
+  rm -rf "$new" || true
   exit 1
 }
+
+# The shell waits for the command that runs, and then obeys.
+trap 'fail "the restore was ended before it was done"' TERM
 
 [ -d "$backup" ] || fail "there is no backup $BACKUP_NAME"
 rm -rf "$new"

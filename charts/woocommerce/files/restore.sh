@@ -9,9 +9,13 @@ set -eu
 tell=${TERMINATION_LOG:-/dev/termination-log}
 cd "${BACKUP_FOLDER:-/backups}"
 dump=$BACKUP_NAME/database.sql
+# A pod that goes on while another has taken its place fills tables of its own. The
+# end of its name is short enough for the names of tables.
+pod=$(uname -n) && new=restored_${pod##*-}_
 
 fail() {
   echo "$*" | tee "$tell" >&2
+  generated "$clean" >&2 || true
   exit 1
 }
 
@@ -35,16 +39,16 @@ swap='select concat("rename table ", group_concat(pair order by turn)) from (
     select 1 as turn, concat("`", table_name, "` to `replaced_", table_name, "`") as pair from information_schema.tables
       where table_schema = database() and table_type = "BASE TABLE" and table_name not like "restored\_%"
     union all
-    select 2, concat("`", table_name, "` to `", substr(table_name, 10), "`") from information_schema.tables
-      where table_schema = database() and table_name like "restored\_%"
+    select 2, concat("`", table_name, "` to `", substr(table_name, length("'$new'") + 1), "`") from information_schema.tables
+      where table_schema = database() and left(table_name, length("'$new'")) = "'$new'"
   ) as pairs;'
 
 # renamed prints the dump with other names for its tables, and without foreign keys:
 # their names are the database's, and the present tables have them. Views stay what
 # they are.
 renamed() {
-  sed -e '/^\/\*!50001 CREATE VIEW/,/\*\/;$/d' -e '/^\/\*!500[01]/d' -e '/^CREATE TABLE `/,/^) /{' -e '/^CREATE TABLE `/{s/`/`restored_/;h;d}' -e 'H;/^) /!d;g' \
-    -e 's/\n  CONSTRAINT `[^`]*` FOREIGN KEY [^\n]*//g;s/,\n) /\n) /' -e '}' -e 's/^INSERT INTO `/INSERT INTO `restored_/' "$dump"
+  sed -e '/^\/\*!50001 CREATE VIEW/,/\*\/;$/d' -e '/^\/\*!500[01]/d' -e '/^CREATE TABLE `/,/^) /{' -e '/^CREATE TABLE `/{s/`/`'"$new"'/;h;d}' -e 'H;/^) /!d;g' \
+    -e 's/\n  CONSTRAINT `[^`]*` FOREIGN KEY [^\n]*//g;s/,\n) /\n) /' -e '}' -e 's/^INSERT INTO `/INSERT INTO `'"$new"'/' "$dump"
 }
 
 # foreign_keys prints the statements that make the dump's foreign keys.
@@ -53,6 +57,9 @@ foreign_keys() {
     -e '/^  CONSTRAINT `[^`]*` FOREIGN KEY /{s/,$//;s/^  CONSTRAINT \(`[^`]*`\) FOREIGN KEY / add constraint \1 foreign key if not exists /;G;s/^\(.*\)\n\(.*\)$/\2\1;/p}' \
     -e '}' -e 'b' -e ':keep' -e 'h' "$dump"
 }
+
+# The shell waits for the command that runs, and then obeys.
+trap 'fail "the restore was ended before it was done"' TERM
 
 found=$(sql <<'SQL'
 create table if not exists platform_restore (id varchar(255) not null);
@@ -63,11 +70,10 @@ if [ "$found" != "$RESTORE_ID" ]; then
   [ "$(sha256sum <"$dump")" = "$(cat "$BACKUP_NAME/database.sha256")" ] || fail "backup $BACKUP_NAME is damaged: its checksum is another"
   problem=$(generated "$clean") || fail "making room: $problem"
   # The last table is there only if all of the dump was loaded.
-  problem=$({ renamed && echo "create or replace table restored_platform_restore as select '$RESTORE_ID' as id;"; } | sql) || {
-    generated "$clean" >&2 || true
+  problem=$({ renamed && echo "create table ${new}platform_restore as select '$RESTORE_ID' as id;"; } | sql) ||
     fail "loading the dump: $problem"
-  }
-  loaded=$(echo 'select id from restored_platform_restore;' | sql) && [ "$loaded" = "$RESTORE_ID" ] || fail "the dump was not loaded to its end: $loaded"
+  loaded=$(echo "select id from ${new}platform_restore;" | sql) && [ "$loaded" = "$RESTORE_ID" ] || fail "the dump was not loaded to its end: $loaded"
+  trap '' TERM # what is begun here is done within the pod's grace period
   problem=$(generated "$swap") || fail "putting the backup's tables in place: $problem"
 fi
 # The data is the backup's from here on: what fails now takes nothing back.
