@@ -116,7 +116,7 @@ func (d *Database) listenOnce(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{d.channel}.Sanitize()); err != nil {
 		return err
 	}
-	d.peers.say(joinNotice)
+	d.peers.join()
 	d.hub.poke() // changes made while nobody listened
 	for {
 		notification, err := waitForNotification(ctx, conn)

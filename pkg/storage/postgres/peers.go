@@ -27,15 +27,17 @@ const (
 //
 // A replica joins when it begins to listen. Who hears of it answers after having begun
 // to notify, and the answer has the new one read the log: between them they miss at most
-// a batch under way at that moment, which the next one or the poll makes up for.
+// a batch under way at that moment, which the next one or the poll makes up for. A
+// replica too old to send notices is heard of when it writes, and polls until then.
 type peers struct {
-	origin string // our own name
-	heard  atomic.Int64
-	call   chan string // notices to be sent
+	origin  string // our own name
+	heard   atomic.Int64
+	joining atomic.Bool   // the next notice says so
+	call    chan struct{} // signals that a notice is to be sent soon
 }
 
 func newPeers(origin string) *peers {
-	return &peers{origin: origin, call: make(chan string, 1)}
+	return &peers{origin: origin, call: make(chan struct{}, 1)}
 }
 
 // present reports whether there are other replicas.
@@ -53,30 +55,43 @@ func (p *peers) hear(payload string) bool {
 	}
 	p.heard.Store(time.Now().UnixMilli())
 	if joins {
-		p.say(hereNotice)
+		p.answer()
 	}
 	return true
 }
 
-// say has a notice sent soon. One that is still to be sent will do.
-func (p *peers) say(notice string) {
+// join has the others told soon that this replica listens.
+func (p *peers) join() {
+	p.joining.Store(true)
+	p.answer()
+}
+
+// answer has the others told soon that this replica is there.
+func (p *peers) answer() {
 	select {
-	case p.call <- notice:
-	default:
+	case p.call <- struct{}{}:
+	default: // a notice that is still to be sent will do
 	}
+}
+
+// notice returns the next one to send. To join tells that one is there, too.
+func (p *peers) notice() string {
+	if p.joining.Swap(false) {
+		return joinNotice
+	}
+	return hereNotice
 }
 
 // announce sends notices as they come up, and at an interval.
 func (d *Database) announce(ctx context.Context) {
 	for {
-		notice := hereNotice
 		select {
 		case <-ctx.Done():
 			return
-		case notice = <-d.peers.call:
+		case <-d.peers.call:
 		case <-time.After(announceInterval):
 		}
-		d.notify(ctx, notice)
+		d.notify(ctx, d.peers.notice())
 	}
 }
 
