@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/apis/example"
@@ -85,6 +87,49 @@ func TestWatchFromThePast(t *testing.T) {
 		if got, want := nextPod(t, w, watch.Added).Name, fmt.Sprintf("pod-%04d", i); got != want {
 			t.Fatalf("event for %s, want %s", got, want)
 		}
+	}
+}
+
+// rangeRecorder notes the most revisions that a watch has searched at a time.
+type rangeRecorder struct{ most atomic.Int64 }
+
+func (r *rangeRecorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if data.SQL == rangeQuery {
+		r.most.Store(max(r.most.Load(), data.Args[1].(int64)-data.Args[0].(int64)))
+	}
+	return ctx
+}
+
+func (r *rangeRecorder) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TestWatchFromFarBehind has more changes in between than can be searched in the time of
+// one query, none of which are the watch's.
+func TestWatchFromFarBehind(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.New(t)
+	a := newFixtureAt(t, dsn)
+	start := createPod(t, a.Storage, "start")
+	if _, err := a.db.pool.Exec(t.Context(), `
+		with base as (update meta set rev = rev + $1::bigint returning rev - $1::bigint as rev)
+		insert into log (rev, key, prev, crt, kind, batch, actor, value)
+		select rev + n, '/others/' || n, 0, rev + n, 0, 0, 'test', 'v' from base, generate_series(1, $1) n`,
+		catchUpRevisions*5/2); err != nil {
+		t.Fatal(err)
+	}
+	want := createPod(t, a.Storage, "end")
+
+	recorder := &rangeRecorder{}
+	db, err := Open(t.Context(), Config{ConnString: dsn, Tracer: recorder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	w := watchPods(t, newPodStorage(t, db), start.ResourceVersion)
+	if got := nextPod(t, w, watch.Added); got.ResourceVersion != want.ResourceVersion {
+		t.Errorf("event at %s, want %s", got.ResourceVersion, want.ResourceVersion)
+	}
+	if got := recorder.most.Load(); got != catchUpRevisions {
+		t.Errorf("searched %d revisions at a time, want %d", got, catchUpRevisions)
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	watchBuffer = 100
 	// catchUpLimit is how many changes a watch reads from the log at a time.
 	catchUpLimit = 500
+	// catchUpRevisions is how many revisions, of whatever keys, are searched for them.
+	catchUpRevisions = 20000
 	// concurrentEvents is how many events one watch prepares at a time.
 	concurrentEvents = 10
 )
@@ -166,8 +168,10 @@ func (w *watcher) deliver() error {
 	}
 }
 
-// readLog delivers what has already left the hub.
+// readLog delivers the next part of what has already left the hub, at most up to a
+// revision.
 func (w *watcher) readLog(upTo int64) error {
+	upTo = min(upTo, w.cursor+catchUpRevisions)
 	changes, at, err := w.storage.db.changes(w.ctx, w.keys, w.cursor, upTo, catchUpLimit)
 	if err != nil {
 		return translate(w.ctx, "reading changes", w.key, err)
