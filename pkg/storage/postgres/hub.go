@@ -2,7 +2,9 @@ package postgres
 
 import "sync"
 
-// The hub keeps at least the latest change and at most this much.
+// The hub keeps at least the latest change and at most this much of keys and values as
+// stored. The values that changes replaced, as far as watches ask for them, and what the
+// latest changes decode to come on top.
 const (
 	hubChanges = 16384
 	hubBytes   = 64 << 20

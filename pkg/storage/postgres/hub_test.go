@@ -99,3 +99,28 @@ func TestHubAheadOfItself(t *testing.T) {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
+
+// TestHubKeepsLittleDecoded: only the latest changes keep what they decode to, also if it
+// is a slow watch that asks for an earlier one.
+func TestHubKeepsLittleDecoded(t *testing.T) {
+	t.Parallel()
+	h, s := newHub(position{rev: 0}), &Storage{}
+	for rev := int64(1); rev <= decodedChanges+1; rev++ {
+		h.publish(changesAt(rev))
+	}
+	for rev, want := range map[int64]bool{1: false, 2: true, decodedChanges + 1: true} {
+		c := h.find(rev)
+		for name, m := range map[string]*memo{"value": &c.current, "previous value": &c.before} {
+			if m.of(s, []byte("data")) == nil {
+				t.Fatalf("revision %d: the %s cannot be decoded", rev, name)
+			}
+			if got := m.get() != nil; got != want {
+				t.Errorf("revision %d keeps its decoded %s: %v, want %v", rev, name, got, want)
+			}
+			m.set(s.newObject(nil))
+			if got := m.get() != nil; got != want {
+				t.Errorf("revision %d takes a decoded %s: %v, want %v", rev, name, got, want)
+			}
+		}
+	}
+}

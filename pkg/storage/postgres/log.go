@@ -36,10 +36,10 @@ type change struct {
 	current, before memo // what value and previous decode to
 }
 
-// forget drops what was decoded.
+// forget drops what was decoded, for good: what is decoded from now on is not shared.
 func (c *change) forget() {
-	c.current.set(nil)
-	c.before.set(nil)
+	c.current.forget()
+	c.before.forget()
 }
 
 func (c *change) size() int {

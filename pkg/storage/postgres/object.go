@@ -77,8 +77,9 @@ func (o *object) into(out runtime.Object, rev int64) error {
 
 // memo keeps the object of a value as long as many are likely to ask for it.
 type memo struct {
-	mu     sync.Mutex
-	object *object
+	mu        sync.Mutex
+	object    *object
+	forgotten bool // nothing is kept any longer
 }
 
 // of returns the object with value data for s. It is not shared with other storages,
@@ -86,10 +87,10 @@ type memo struct {
 func (m *memo) of(s *Storage, data []byte) *object {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.object == nil {
+	if m.object == nil && !m.forgotten {
 		m.object = s.newObject(data)
 	}
-	if m.object.storage == s && bytes.Equal(m.object.data, data) {
+	if m.object != nil && m.object.storage == s && bytes.Equal(m.object.data, data) {
 		return m.object
 	}
 	return s.newObject(data)
@@ -102,9 +103,18 @@ func (m *memo) get() *object {
 	return m.object
 }
 
-// set replaces what the memo keeps.
+// set replaces what the memo keeps, unless it is to keep nothing.
 func (m *memo) set(o *object) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.object = o
+	if !m.forgotten {
+		m.object = o
+	}
+}
+
+// forget drops what the memo keeps and has it keep nothing from now on.
+func (m *memo) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.object, m.forgotten = nil, true
 }
