@@ -90,8 +90,17 @@ func (p past) State(ctx context.Context, prefix string, revision int64) ([]histo
 		auditID    string
 		value      []byte
 	)
+	known := func() error {
+		switch {
+		case revision > last:
+			return history.ErrNotFound
+		case revision < from-1: // the state right before is still complete
+			return history.ErrExpired
+		}
+		return nil
+	}
 	_, err = pgx.ForEachRow(rows, []any{&last, &from, &rev, &key, &k, &at, &actor, &auditID, &value}, func() error {
-		if rev == nil {
+		if rev == nil || known() != nil {
 			return nil
 		}
 		obj, err := p.storage.decode(ctx, *key, value, *rev)
@@ -101,15 +110,10 @@ func (p past) State(ctx context.Context, prefix string, revision int64) ([]histo
 		state = append(state, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: auditID, Object: obj})
 		return nil
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, translate(ctx, "reading past state", prefix, err)
-	case revision > last:
-		return nil, history.ErrNotFound
-	case revision < from-1: // the state right before is still complete
-		return nil, history.ErrExpired
 	}
-	return state, nil
+	return state, known()
 }
 
 // RevisionAt implements history.Reader.

@@ -234,3 +234,23 @@ func TestPastState(t *testing.T) {
 		t.Errorf("the last revision by now is %d, error %v, want %d", rev, err, last)
 	}
 }
+
+// TestPastStateOutOfRange: what cannot be told is not decoded either.
+func TestPastStateOutOfRange(t *testing.T) {
+	t.Parallel()
+	codec := newCountingCodec()
+	f := newFixture(t, withCodec(codec))
+	createPod(t, f.Storage, "one")
+	last := revisionOf(t, createPod(t, f.Storage, "two"))
+	f.jump(t, last+10)
+	f.cut(t, last+10)
+	decodes := codec.decodes.Load()
+	for rev, want := range map[int64]error{last: history.ErrExpired, last + 1000: history.ErrNotFound} {
+		if _, err := pastOf(f).State(t.Context(), "/pods", rev); !errors.Is(err, want) {
+			t.Errorf("at %d: %v, want %v", rev, err, want)
+		}
+	}
+	if got := codec.decodes.Load() - decodes; got != 0 {
+		t.Errorf("decoded %d objects, want none", got)
+	}
+}
