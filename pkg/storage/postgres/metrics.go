@@ -14,15 +14,15 @@ var (
 		Buckets:        metrics.ExponentialBuckets(0.00025, 2, 16), // to 8 seconds
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"op"})
-	compactionDuration = metrics.NewHistogramVec(&metrics.HistogramOpts{
-		Name:           "stores_storage_compaction_duration_seconds",
+	retentionDuration = metrics.NewHistogramVec(&metrics.HistogramOpts{
+		Name:           "stores_storage_retention_duration_seconds",
 		Help:           "How long it took to take from the log what retention does not keep.",
 		Buckets:        metrics.ExponentialBuckets(0.1, 3, 10), // to half an hour
 		StabilityLevel: metrics.ALPHA,
 	}, []string{"result"})
 )
 
-func init() { legacyregistry.MustRegister(operationDuration, compactionDuration) }
+func init() { legacyregistry.MustRegister(operationDuration, retentionDuration) }
 
 // observe notes how long an operation took that began at start. Defer it.
 func observe(op string, start time.Time) {
@@ -34,7 +34,7 @@ func observeCut(start time.Time, err error) {
 	if err != nil {
 		result = "failure"
 	}
-	compactionDuration.WithLabelValues(result).Observe(time.Since(start).Seconds())
+	retentionDuration.WithLabelValues(result).Observe(time.Since(start).Seconds())
 }
 
 func desc(name, help string) *metrics.Desc {
@@ -51,7 +51,7 @@ var (
 	waitSecondsDesc = desc("stores_storage_pool_wait_seconds_total", "How long all of them waited for a connection of the pool.")
 	revisionDesc    = desc("stores_storage_revision", "The latest revision that this process has seen.")
 	compactDesc     = desc("stores_storage_compaction_revision", "The revision below which lists and watches are no longer served.")
-	keptDesc        = desc("stores_storage_compaction_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.")
+	keptDesc        = desc("stores_storage_retention_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.")
 	logBytesDesc    = desc("stores_storage_log_bytes", "What the log takes on the database's disk with its indexes, or 0 in the first minute.")
 )
 

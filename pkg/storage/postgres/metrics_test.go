@@ -42,7 +42,7 @@ func TestMetrics(t *testing.T) {
 			name, help string
 			value      int64
 		}{
-			{"compaction_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.", kept},
+			{"retention_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.", kept},
 			{"compaction_revision", "The revision below which lists and watches are no longer served.", 0},
 			{"pool_max", "The most connections that the pool may have.", 4},
 			{"revision", "The latest revision that this process has seen.", revision},
@@ -91,7 +91,7 @@ func TestMetrics(t *testing.T) {
 	ops := map[string]uint64{}
 	cuts := uint64(0)
 	for _, family := range families {
-		if family.GetName() == "stores_storage_compaction_duration_seconds" {
+		if family.GetName() == "stores_storage_retention_duration_seconds" {
 			for _, m := range family.GetMetric() {
 				if m.GetLabel()[0].GetValue() == "success" {
 					cuts += m.GetHistogram().GetSampleCount()
