@@ -35,7 +35,7 @@ func NewPostgresOptions() *PostgresOptions {
 // AddFlags adds the flags of the database.
 func (o *PostgresOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.DSNFile, "postgres-dsn-file", o.DSNFile, "File with the PostgreSQL connection string, as a URL or as keywords and values. Required.")
-	fs.Int32Var(&o.MaxConnections, "postgres-max-connections", o.MaxConnections, "Most connections that this process opens to PostgreSQL. Two more are used for watching and starting.")
+	fs.Int32Var(&o.MaxConnections, "postgres-max-connections", o.MaxConnections, "Most connections that this process opens to PostgreSQL. Two more are used: for watching, and for starting and the retention of the log.")
 	fs.DurationVar(&o.ConnectTimeout, "postgres-connect-timeout", o.ConnectTimeout, "How long to wait at start for PostgreSQL to answer before giving up.")
 }
 

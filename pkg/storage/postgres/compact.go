@@ -11,7 +11,7 @@ import (
 const partitionInterval = 10 * time.Second
 
 // Compact stops serving lists and watches that start below revision rev. It is
-// logical: rows stay in the log. A revision that is already compacted, or lies in the
+// logical: rows stay in the log until retention takes them. A revision that is already compacted, or lies in the
 // future, changes nothing.
 func (d *Database) Compact(ctx context.Context, rev int64) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)

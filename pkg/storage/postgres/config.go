@@ -26,14 +26,16 @@ type Config struct {
 	// pooler that keeps sessions: notifications need one.
 	ConnString string
 	// MaxConns bounds the connections of this process, not counting the one that
-	// listens for changes. Default 16, at least 4.
+	// listens for changes and one that migrates at start and is opened every minute if
+	// there is a bound on the log. Default 16, at least 4.
 	MaxConns int32
 	// ProgressInterval is how often an idle watch with ProgressNotify is told the
 	// current revision. Default 5 seconds.
 	ProgressInterval time.Duration
 	// CompactionInterval is the age at which revisions stop being served to lists and
 	// watches. Default 5 minutes; it should not be below the 75 seconds of history the
-	// watch cache promises. Rows of the log are kept.
+	// watch cache promises. The rows stay in the log as long as HistoryRetention and
+	// HistoryMaxBytes let them.
 	CompactionInterval time.Duration
 	// HistoryRetention is how long revisions are kept that are not current, up to an
 	// eighth longer. Zero keeps them for ever. It is about rows of the log, hence about
