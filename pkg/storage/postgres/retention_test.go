@@ -398,6 +398,54 @@ func TestOneReplicaCutsAtATime(t *testing.T) {
 	}
 }
 
+// restlessWriter writes whenever a cut has copied some revisions.
+type restlessWriter struct {
+	write  func()
+	copies int
+}
+
+type copyingKey struct{}
+
+func (w *restlessWriter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if data.SQL == copyRestQuery {
+		return context.WithValue(ctx, copyingKey{}, true)
+	}
+	return ctx
+}
+
+func (w *restlessWriter) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+	if ctx.Value(copyingKey{}) != nil {
+		w.copies++
+		w.write()
+	}
+}
+
+// TestCutCatchesUp: a cut is made however often others write, and keeps what they wrote.
+func TestCutCatchesUp(t *testing.T) {
+	t.Parallel()
+	const enough = 20
+	writer := &restlessWriter{}
+	db, err := Open(t.Context(), Config{ConnString: postgrestest.New(t), Tracer: writer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	f := &fixture{Storage: newPodStorage(t, db)}
+	last := revisionOf(t, createPod(t, f.Storage, "pod"))
+	writer.write = func() {
+		if writer.copies <= enough {
+			createPod(t, f.Storage, fmt.Sprint("pod-", writer.copies))
+		}
+	}
+	f.cut(t, last)
+	if writer.copies != 1 {
+		t.Errorf("copied %d times, want once", writer.copies)
+	}
+	if got := len(listPods(t, f.Storage, storage.ListOptions{}).Items); got != 1+writer.copies {
+		t.Errorf("%d pods, want %d", got, 1+writer.copies)
+	}
+}
+
 // A reader that takes its time delays the cut, and the cut delays nobody for long.
 func TestCutWaitsForReaders(t *testing.T) {
 	t.Parallel()

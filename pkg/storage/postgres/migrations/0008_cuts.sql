@@ -66,10 +66,13 @@ begin
     return v_last is not null;
 end $$;
 
--- Copies to log_rest the next revisions. Returns whether there may be more.
+-- Copies to log_rest the next revisions. Returns whether there may be many more: who gets
+-- fewer than asked for has caught up with the writers, and leaves to make_log_cut what
+-- they add from then on.
 create function copy_log_rest(p_count int) returns boolean language plpgsql as $$
 declare
-    v_copy log_copy;
+    v_copy  log_copy;
+    v_count bigint;
 begin
     select * into strict v_copy from log_copy for update;
     if v_copy.upper is null then
@@ -79,7 +82,8 @@ begin
     select * from log
     where rev > (select coalesce(max(rev), v_copy.cut - 1) from log_rest) and rev < v_copy.upper
     order by rev limit p_count;
-    return found;
+    get diagnostics v_count = row_count;
+    return v_count = p_count;
 end $$;
 
 -- As before, but only once the base is copied.
