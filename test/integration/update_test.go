@@ -1,13 +1,17 @@
 package integration
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -49,6 +53,51 @@ func TestGenerationCountsChangesOfTheSpec(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Clients in other languages put white space into values and do not escape what HTML
+// would misread. That is no change.
+func TestGenerationIsNotOfHowValuesAreWritten(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	written := func(obj any) []byte {
+		t.Helper()
+		var buffer bytes.Buffer
+		encoder := json.NewEncoder(&buffer)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(obj); err != nil {
+			t.Fatal(err)
+		}
+		return buffer.Bytes()
+	}
+	engine := newEngine(t).DeepCopy()
+	engine.ObjectMeta = metav1.ObjectMeta{Name: engine.Name + "-free"}
+	engine.Spec.ValuesSchema.Raw = []byte(`{"type":"object","properties":{"title":{"type":"string","description":"a <b>"}}}`)
+	store := newStore("flowers", engine)
+	store.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"title":"<Flowers> & more"}`)}
+	for _, test := range []struct {
+		resource, name, namespace string
+		obj                       any
+	}{
+		{"engines", engine.Name, "", engine},
+		{"stores", store.Name, namespace, store},
+	} {
+		client := platformClient(t, env.Admin()).RESTClient()
+		for _, request := range []*rest.Request{
+			client.Post().Body(written(test.obj)),
+			client.Patch(types.MergePatchType).Name(test.name).Body([]byte(`{"metadata":{"labels":{"a":"b"}}}`)),
+			client.Put().Name(test.name).Body(written(test.obj)),
+		} {
+			answer, err := request.Resource(test.resource).NamespaceIfScoped(test.namespace, test.namespace != "").Do(t.Context()).Get()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := answer.(metav1.Object).GetGeneration(); got != 1 {
+				t.Errorf("%s: generation %d, want 1", test.resource, got)
+			}
+		}
 	}
 }
 

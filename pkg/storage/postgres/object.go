@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -24,13 +25,35 @@ func (s *Storage) newObject(data []byte) *object {
 	return &object{storage: s, data: data}
 }
 
-// written returns the object of a write: obj, from which data was encoded.
+// written returns the object of a write: obj, from which data was encoded. Of its
+// metadata the encoding has left out the fractions of seconds.
 func (s *Storage) written(obj runtime.Object, data []byte) *object {
 	o := s.newObject(data)
 	if s.resource.RoundTrips {
-		o.once.Do(func() { o.decoded = obj.DeepCopyObject() })
+		o.once.Do(func() {
+			o.decoded = obj.DeepCopyObject()
+			o.err = toSeconds(o.decoded)
+		})
 	}
 	return o
+}
+
+// toSeconds drops what the times in an object's metadata have below the second.
+func toSeconds(obj runtime.Object) error {
+	object, err := meta.Accessor(obj)
+	if err != nil {
+		return err
+	}
+	object.SetCreationTimestamp(object.GetCreationTimestamp().Rfc3339Copy())
+	if deleted := object.GetDeletionTimestamp(); deleted != nil {
+		*deleted = deleted.Rfc3339Copy()
+	}
+	for _, fields := range object.GetManagedFields() {
+		if fields.Time != nil {
+			*fields.Time = fields.Time.Rfc3339Copy()
+		}
+	}
+	return nil
 }
 
 // shared returns the object with value data of a revision, which whoever wrote it or

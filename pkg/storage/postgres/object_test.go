@@ -3,8 +3,12 @@ package postgres
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/apitesting"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -95,6 +99,29 @@ func testChangesAreDecodedOnce(t *testing.T, roundTrips fixtureOption) {
 	}
 	if got := codec.decodes.Load(); got != want {
 		t.Errorf("decoded %d times, want %d", got, want)
+	}
+}
+
+// TestCopiesAreAsDecoded writes times that are finer than what is stored of them, and
+// compares what a watch gets with what another replica decodes.
+func TestCopiesAreAsDecoded(t *testing.T) { eachWay(t, testCopiesAreAsDecoded) }
+
+func testCopiesAreAsDecoded(t *testing.T, roundTrips fixtureOption) {
+	f := newFixture(t, roundTrips)
+	w := watchPods(t, f.Storage, listPods(t, f.Storage, storage.ListOptions{}).ResourceVersion)
+	written := newPod("pod")
+	now := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 678, time.Local))
+	written.CreationTimestamp, written.DeletionTimestamp = now, &now
+	written.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "somebody", Time: &now}}
+	if err := f.Create(t.Context(), podKey("pod"), written, &example.Pod{}, 0); err != nil {
+		t.Fatal(err)
+	}
+	want := getPod(t, newFixtureAt(t, f.dsn).Storage, "pod")
+	if got := nextPod(t, w, watch.Added); !apiequality.Semantic.DeepEqual(want, got) {
+		t.Errorf("watched pod (-decoded +got):\n%s", cmp.Diff(want, got))
+	}
+	if now.Nanosecond() != 678 {
+		t.Errorf("the writer's time became %v", now)
 	}
 }
 

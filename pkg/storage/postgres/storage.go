@@ -42,9 +42,10 @@ type Resource struct {
 	// Transformer encrypts values at rest. Optional.
 	Transformer value.Transformer
 	// RoundTrips promises that whatever Codec encodes it decodes to an equal object, as
-	// far as clients can tell, defaults included. A copy of what is written then stands
-	// for decoding it again, which is most of the work of a write. It is up to the caller
-	// to have tests of that. False costs time only.
+	// far as clients can tell, defaults included. Only times in metadata may be finer
+	// than seconds. A copy of what is written then stands for decoding it again, which is
+	// most of the work of a write. It is up to the caller to have tests of that. False
+	// costs time only.
 	RoundTrips bool
 	// Claims are what objects take up beyond their keys. Optional.
 	Claims *claims.Rules

@@ -37,14 +37,17 @@ func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
 // on purpose.
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
-// PrepareForCreate starts the generations.
+// PrepareForCreate starts the generations, and writes values as they are stored.
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
-	obj.(*platform.Engine).Generation = 1
+	engine := obj.(*platform.Engine)
+	engine.Generation = 1
+	engine.Spec.Canonicalize()
 }
 
 // PrepareForUpdate counts a generation when the offer changes.
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	engine, oldEngine := obj.(*platform.Engine), old.(*platform.Engine)
+	engine.Spec.Canonicalize()
 	if !apiequality.Semantic.DeepEqual(engine.Spec, oldEngine.Spec) {
 		engine.Generation = oldEngine.Generation + 1
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"platform.dev/stores/pkg/apis/platform"
 )
@@ -17,6 +18,7 @@ func newEngine() *platform.Engine {
 			DefaultVersion: "2.0",
 			Versions:       []platform.EngineVersion{{Name: "1.0"}, {Name: "2.0"}},
 			Plans:          []platform.EnginePlan{{Name: "small"}, {Name: "large"}},
+			ValuesSchema:   &runtime.RawExtension{Raw: []byte(`{"title":"a\u003cb"}`)},
 		},
 	}
 }
@@ -35,6 +37,7 @@ func TestGeneration(t *testing.T) {
 	}{
 		{"nothing", func(*platform.Engine) {}, 4},
 		{"label", func(e *platform.Engine) { e.Labels = map[string]string{"a": "b"} }, 4},
+		{"values written otherwise", func(e *platform.Engine) { e.Spec.ValuesSchema.Raw = []byte(`{ "title": "a<b" }`) }, 4},
 		{"offer", func(e *platform.Engine) { e.Spec.DefaultVersion = "1.0" }, 5},
 	}
 	for _, test := range tests {

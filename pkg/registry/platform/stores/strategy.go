@@ -75,6 +75,7 @@ func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	if user, ok := genericapirequest.UserFrom(ctx); ok {
 		store.Spec.Owner = user.GetName()
 	}
+	store.Spec.Canonicalize()
 	s.setDefaults(store)
 	if !slices.Contains(store.Finalizers, v1alpha1.Finalizer) {
 		store.Finalizers = append(store.Finalizers, v1alpha1.Finalizer)
@@ -84,7 +85,7 @@ func (s strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 		Status:             metav1.ConditionUnknown,
 		Reason:             v1alpha1.ReasonPending,
 		Message:            "Waiting for the provisioner to take the store up.",
-		LastTransitionTime: store.CreationTimestamp,
+		LastTransitionTime: store.CreationTimestamp.Rfc3339Copy(),
 	}}}
 }
 
@@ -99,6 +100,7 @@ func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 func (s strategy) prepareForUpdate(store, oldStore *platform.Store) {
 	store.Status = oldStore.Status
 	store.Spec.Owner = oldStore.Spec.Owner
+	store.Spec.Canonicalize()
 	s.setDefaults(store)
 	if !apiequality.Semantic.DeepEqual(store.Spec, oldStore.Spec) {
 		store.Generation = oldStore.Generation + 1

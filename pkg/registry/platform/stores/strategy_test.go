@@ -81,7 +81,7 @@ func TestPrepareForCreate(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Name: "flowers", Generation: 1, CreationTimestamp: now, Finalizers: test.wantFinalizers},
 				Spec:       test.wantSpec,
 				Status: platform.StoreStatus{Conditions: []metav1.Condition{{
-					Type: "Ready", Status: "Unknown", Reason: "Pending", LastTransitionTime: now,
+					Type: "Ready", Status: "Unknown", Reason: "Pending", LastTransitionTime: now.Rfc3339Copy(),
 					Message: "Waiting for the provisioner to take the store up.",
 				}}},
 			}
@@ -97,8 +97,9 @@ func TestPrepareForUpdate(t *testing.T) {
 	s := newStrategy(runtime.NewScheme(), "shops.example.com")
 	old := &platform.Store{
 		ObjectMeta: metav1.ObjectMeta{Name: "flowers", Generation: 4},
-		Spec:       platform.StoreSpec{Engine: "medusa", DisplayName: "flowers", Host: "flowers.shops.example.com", AdminEmail: "admin@flowers.shops.example.com", Owner: "alice"},
-		Status:     platform.StoreStatus{URL: "https://flowers.shops.example.com"},
+		Spec: platform.StoreSpec{Engine: "medusa", DisplayName: "flowers", Host: "flowers.shops.example.com", AdminEmail: "admin@flowers.shops.example.com", Owner: "alice",
+			Values: &runtime.RawExtension{Raw: []byte(`{"title":"a\u003cb"}`)}},
+		Status: platform.StoreStatus{URL: "https://flowers.shops.example.com"},
 	}
 	tests := []struct {
 		name       string
@@ -111,6 +112,7 @@ func TestPrepareForUpdate(t *testing.T) {
 		{"status", func(s *platform.Store) { s.Status.URL = "https://evil.example.com" }, 4, "flowers"},
 		{"owner", func(s *platform.Store) { s.Spec.Owner = "mallory" }, 4, "flowers"},
 		{"defaults left out", func(s *platform.Store) { s.Spec.DisplayName, s.Spec.Host, s.Spec.AdminEmail = "", "", "" }, 4, "flowers"},
+		{"values written otherwise", func(s *platform.Store) { s.Spec.Values.Raw = []byte(`{ "title": "a<b" }`) }, 4, "flowers"},
 		{"title", func(s *platform.Store) { s.Spec.DisplayName = "Roses" }, 5, "Roses"},
 	}
 	for _, test := range tests {
