@@ -107,7 +107,7 @@ export function Edit({ store, onClose }: { store: Store; onClose: () => void }) 
         <Select label="Plan" hint={engine?.spec.plans.find(({ name }) => name === spec.plan)?.description} value={spec.plan} errors={faults.get('spec.plan')} onChange={(plan) => { edit({ plan }); }}>
           {names(base.spec.plan, engine?.spec.plans).map((name) => <option key={name}>{name}</option>)}
         </Select>
-        <Select label="Version" hint="A failed upgrade goes back by itself. Data is never touched." value={spec.version} errors={faults.get('spec.version')} onChange={(version) => { edit({ version }); }}>
+        <Select label="Version" hint="The data is backed up first, if the engine can. A failed upgrade goes back by itself; data that it has changed does not." value={spec.version} errors={faults.get('spec.version')} onChange={(version) => { edit({ version }); }}>
           {names(base.spec.version, engine?.spec.versions).map((name) => <option key={name}>{name}</option>)}
         </Select>
         {group && <Settings group={group} texts={texts} faults={faults} onChange={setSettings} />}
