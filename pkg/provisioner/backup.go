@@ -127,20 +127,26 @@ func (c *Controller) beginBackup(ctx context.Context, a *attempt, name string) (
 // noteBackup puts the backup that the job has made into the status, and takes out
 // those that it has removed.
 func (c *Controller) noteBackup(ctx context.Context, a *attempt, job *batchv1.Job) (result, error) {
-	kept, err := c.reportOf(ctx, a, job)
+	name, status := job.Annotations[annotationBackup], &a.store.Status
+	if slices.ContainsFunc(status.Backups, func(b v1alpha1.StoreBackup) bool { return b.Name == name }) {
+		return done("", ""), nil
+	}
+	pods, err := c.podsOf(ctx, a, job)
 	if err != nil {
 		return result{}, err
 	}
-	name, status := job.Annotations[annotationBackup], &a.store.Status
+	if len(pods) == 0 {
+		// Its report is gone with the pod, which a lost node or a cleaner takes.
+		return waiting("BackingUp", objectName("Job", job.Name)+" has no pod that tells of the backup, and is made anew.", 0), c.deleteJob(ctx, a, job.Name)
+	}
+	kept := reportOf(pods)
 	if _, ok := kept[name]; !ok {
 		return c.giveUp(ctx, a, job.Name, fmt.Sprintf("The data was not backed up, and nothing was changed. %s does not tell of backup %q.", objectName("Job", job.Name), name))
 	}
-	if !slices.ContainsFunc(status.Backups, func(b v1alpha1.StoreBackup) bool { return b.Name == name }) {
-		backup := newBackup(status, a.restorePending() || a.dataReplaced())
-		backup.Name, backup.Time = name, job.CreationTimestamp
-		status.Backups = slices.Insert(status.Backups, 0, backup)
-		c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "BackedUp", "Backup", "The data of version %s was backed up as %s.", backup.Version, name)
-	}
+	backup := newBackup(status, a.restorePending() || a.dataReplaced())
+	backup.Name, backup.Time = name, job.CreationTimestamp
+	status.Backups = slices.Insert(status.Backups, 0, backup)
+	c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "BackedUp", "Backup", "The data of version %s was backed up as %s.", backup.Version, name)
 	status.Backups = status.Backups[:min(len(status.Backups), maxBackups)]
 	status.Backups = slices.DeleteFunc(status.Backups, func(b v1alpha1.StoreBackup) bool { _, ok := kept[b.Name]; return !ok })
 	for i := range status.Backups {
@@ -214,6 +220,15 @@ func (c *Controller) restoreData(ctx context.Context, a *attempt) (result, error
 		}
 		return done("", ""), nil
 	case state == batchv1.JobFailed:
+		// A job can have failed before its pods have ended, and one of them may still
+		// put the data in place.
+		pods, err := c.podsOf(ctx, a, job)
+		if err != nil {
+			return result{}, err
+		}
+		if pod := firstRunning(pods); pod != nil {
+			return c.ending(a, "Restoring", objectName("Job", name)+" has failed.", pod), nil
+		}
 		return c.giveUp(ctx, a, name, fmt.Sprintf("The data of backup %s was not brought back, and the shop's is what it was. %s", restore.Backup, r.message))
 	default:
 		return r, nil
@@ -224,8 +239,11 @@ func (c *Controller) beginRestore(ctx context.Context, a *attempt, name string) 
 	if why := a.cannotRestore(); why != "" {
 		return c.giveUp(ctx, a, name, "The data was left as it is: "+why)
 	}
-	if stopped, err := c.stopShop(ctx, a); err != nil || !stopped {
-		return waiting("Stopping", "The shop is stopped, to replace its data.", 0), err
+	switch pod, err := c.stopShop(ctx, a); {
+	case err != nil:
+		return result{}, err
+	case pod != nil:
+		return c.ending(a, "Stopping", "The shop is stopped, to replace its data.", pod), nil
 	}
 	if r, err := c.backUp(ctx, a); err != nil || r.outcome != outcomeDone {
 		return r, err
@@ -295,12 +313,28 @@ func (c *Controller) giveUp(ctx context.Context, a *attempt, job, why string) (r
 	return r, err
 }
 
-// stopShop is true when nothing of the release runs but its databases. Its jobs are
-// deleted, to be run again on the other data.
-func (c *Controller) stopShop(ctx context.Context, a *attempt) (bool, error) {
+// ending tells that the pod has yet to end. It is Stalled if it should have long
+// ago: a pod of a lost node stays until somebody who knows removes it.
+func (c *Controller) ending(a *attempt, reason, message string, pod *corev1.Pod) result {
+	r := waiting(reason, fmt.Sprintf("%s %s has not ended.", message, objectName("Pod", pod.Name)), 0)
+	if pod.DeletionTimestamp == nil {
+		return r
+	}
+	if left := pod.DeletionTimestamp.Add(a.deadline()).Sub(c.now()); left > 0 {
+		r.again = left
+		return r
+	}
+	r.stalled = true
+	r.message += fmt.Sprintf(" It is being deleted for more than %s. If its node %s is lost for good, delete that.", a.deadline(), pod.Spec.NodeName)
+	return r
+}
+
+// stopShop stops all of the release but its databases, and returns a pod that still
+// runs, or nil. The release's jobs are deleted, to be run again on the other data.
+func (c *Controller) stopShop(ctx context.Context, a *attempt) (*corev1.Pod, error) {
 	deployments, err := c.kube.AppsV1().Deployments(a.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return false, fmt.Errorf("listing Deployments in namespace %s: %w", a.namespace, err)
+		return nil, fmt.Errorf("listing Deployments in namespace %s: %w", a.namespace, err)
 	}
 	for i := range deployments.Items {
 		d := &deployments.Items[i]
@@ -309,29 +343,39 @@ func (c *Controller) stopShop(ctx context.Context, a *attempt) (bool, error) {
 		}
 		_, err := c.kube.AppsV1().Deployments(a.namespace).Patch(ctx, d.Name, types.MergePatchType, []byte(`{"spec":{"replicas":0}}`), metav1.PatchOptions{FieldManager: FieldManager})
 		if err != nil {
-			return false, fmt.Errorf("stopping Deployment %s: %w", d.Name, err)
+			return nil, fmt.Errorf("stopping Deployment %s: %w", d.Name, err)
 		}
 	}
 	jobs, err := c.kube.BatchV1().Jobs(a.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return false, fmt.Errorf("listing Jobs in namespace %s: %w", a.namespace, err)
+		return nil, fmt.Errorf("listing Jobs in namespace %s: %w", a.namespace, err)
 	}
 	for i := range jobs.Items {
 		if j := &jobs.Items[i]; ofRelease(j) {
 			if err := c.deleteJob(ctx, a, j.Name); err != nil {
-				return false, err
+				return nil, err
 			}
 		}
 	}
 	pods, err := c.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return false, fmt.Errorf("listing the pods of namespace %s: %w", a.namespace, err)
+		return nil, fmt.Errorf("listing the pods of namespace %s: %w", a.namespace, err)
 	}
-	return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool {
+	return firstRunning(slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
 		owner := metav1.GetControllerOf(&p)
-		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-		return !ended && owner != nil && owner.Kind != "StatefulSet"
-	}), nil
+		return owner == nil || owner.Kind == "StatefulSet"
+	})), nil
+}
+
+// firstRunning is the first of the pods that has not ended, or nil.
+func firstRunning(pods []corev1.Pod) *corev1.Pod {
+	i := slices.IndexFunc(pods, func(p corev1.Pod) bool {
+		return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+	})
+	if i < 0 {
+		return nil
+	}
+	return &pods[i]
 }
 
 // createDataJob makes a Job from the suspended CronJob that is its template. It is
@@ -379,15 +423,20 @@ func (c *Controller) dataJobState(ctx context.Context, a *attempt, j *batchv1.Jo
 	return "", r, err
 }
 
-// reportOf is what the job has told of the backups that are kept: their sizes.
-func (c *Controller) reportOf(ctx context.Context, a *attempt, j *batchv1.Job) (map[string]int64, error) {
-	pods, err := c.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + j.Name})
+// podsOf are the pods of the job, not of one before it that had its name.
+func (c *Controller) podsOf(ctx context.Context, a *attempt, j *batchv1.Job) ([]corev1.Pod, error) {
+	pods, err := c.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.ControllerUidLabel + "=" + string(j.UID)})
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods of Job %s: %w", j.Name, err)
 	}
+	return pods.Items, nil
+}
+
+// reportOf is what a job's pods have told of the backups that are kept: their sizes.
+func reportOf(pods []corev1.Pod) map[string]int64 {
 	kept := map[string]int64{}
-	for i := range pods.Items {
-		for _, s := range pods.Items[i].Status.ContainerStatuses {
+	for i := range pods {
+		for _, s := range pods[i].Status.ContainerStatuses {
 			if s.State.Terminated == nil || s.State.Terminated.ExitCode != 0 {
 				continue
 			}
@@ -400,7 +449,7 @@ func (c *Controller) reportOf(ctx context.Context, a *attempt, j *batchv1.Job) (
 			}
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 func (c *Controller) deleteJob(ctx context.Context, a *attempt, name string) error {

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	clientgotesting "k8s.io/client-go/testing"
 	"k8s.io/utils/ptr"
 
@@ -45,7 +46,8 @@ func backedWorld(t *testing.T) *world {
 	}
 	w.memories = map[cacheKey]*memory{} // The manifest has changed.
 	w.kube.PrependReactor("create", "jobs", func(action clientgotesting.Action) (bool, runtime.Object, error) {
-		action.(clientgotesting.CreateAction).GetObject().(*batchv1.Job).CreationTimestamp = metav1.NewTime(w.clock)
+		job := action.(clientgotesting.CreateAction).GetObject().(*batchv1.Job)
+		job.CreationTimestamp, job.UID = metav1.NewTime(w.clock), uuid.NewUUID()
 		return false, nil, nil
 	})
 	return w
@@ -108,11 +110,12 @@ func (w *world) endJob(t *testing.T, prefix string, as batchv1.JobConditionType,
 	if _, err := w.kube.BatchV1().Jobs(testNamespace).UpdateStatus(t.Context(), job, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	labels := map[string]string{batchv1.JobNameLabel: job.Name}
+	labels := map[string]string{batchv1.ControllerUidLabel: string(job.UID)}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: job.Name + "-pod", Labels: labels}}
 	exit := int32(0)
+	pod.Status.Phase = corev1.PodSucceeded
 	if as == batchv1.JobFailed {
-		exit = 1
+		exit, pod.Status.Phase = 1, corev1.PodFailed
 	}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit, Message: message}}}}
 	err := w.kube.CoreV1().Pods(testNamespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{})
@@ -695,5 +698,87 @@ func (w *world) wantEvent(t *testing.T, reason string) {
 			t.Errorf("there was no event %s", reason)
 			return
 		}
+	}
+}
+
+// editPod changes the only pod whose name begins so.
+func (w *world) editPod(t *testing.T, prefix string, edit func(*corev1.Pod)) {
+	t.Helper()
+	pods, err := w.kube.CoreV1().Pods(testNamespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(pods.Items, func(p corev1.Pod) bool { return strings.HasPrefix(p.Name, prefix) })
+	if i < 0 {
+		t.Fatalf("there is no pod %s*", prefix)
+	}
+	edit(&pods.Items[i])
+	if _, err := w.kube.CoreV1().Pods(testNamespace).Update(t.Context(), &pods.Items[i], metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A backup that nobody tells of is made anew, and one that was told of needs no pod.
+func TestBackupWhosePodIsGone(t *testing.T) {
+	t.Parallel()
+	w := backedWorld(t)
+	removePod := func() {
+		if err := w.kube.CoreV1().Pods(testNamespace).Delete(t.Context(), "backup-1-pod", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Version = "3.0" })
+	w.reconcileOnce(t)
+	first := w.job(t, "backup-1").UID
+	w.backUp(t, "backup-1")
+	removePod()
+	w.reconcileOnce(t)
+	w.reconcileOnce(t)
+	if w.job(t, "backup-1").UID == first {
+		t.Fatal("the backup is not made anew")
+	}
+	w.backUp(t, "backup-1")
+	// Helm fails before it has made a revision.
+	release, err := w.helm.Get(t.Context(), testNamespace, ReleaseName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.helm.Fail = func(string) error { return errors.New("no route to the API server") }
+	w.reconcileOnce(t)
+	w.helm.Put(testNamespace, ReleaseName, *release)
+	w.helm.Fail = nil
+	removePod()
+	w.clock = w.clock.Add(time.Minute)
+	if store := w.becomeReady(t); store.Status.Version != "3.0" || len(store.Status.Backups) != 1 {
+		t.Errorf("version %s, backups %+v", store.Status.Version, store.Status.Backups)
+	}
+}
+
+// A restore has not failed while one of its pods may still put the data in place,
+// and a pod that never ends is told of.
+func TestFailedRestoreIsAnsweredWhenItsPodsHaveEnded(t *testing.T) {
+	t.Parallel()
+	w := backedWorld(t)
+	w.upgrade(t)
+	w.clock = w.clock.Add(time.Minute)
+	wanted := w.askForData(t, "2.0").Backup
+	w.reconcileOnce(t)
+	w.backUp(t, "backup-2", wanted)
+	w.reconcileOnce(t)
+	w.endJob(t, "restore-", batchv1.JobFailed, "")
+	w.editPod(t, "restore-", func(p *corev1.Pod) {
+		p.Status.Phase, p.DeletionTimestamp, p.Spec.NodeName = corev1.PodRunning, ptr.To(metav1.NewTime(w.clock)), "lost-node"
+	})
+	store := w.reconcileOnce(t)
+	if store.Status.Restored != nil || store.Status.Release.Failed != nil {
+		t.Fatalf("the restore is answered by %+v while its pod runs", store.Status.Restored)
+	}
+	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionFalse, "Restoring")
+	wantNoCondition(t, store, v1alpha1.ConditionStalled)
+	w.clock = w.clock.Add(time.Hour)
+	wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionStalled, metav1.ConditionTrue, "Restoring")
+	w.editPod(t, "restore-", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
+	if store = w.reconcileOnce(t); store.Status.Restored == nil || store.Status.Restored.Result != restoreFailed {
+		t.Errorf("the restore is answered by %+v when its pod has ended", store.Status.Restored)
 	}
 }

@@ -171,6 +171,14 @@ type progress struct {
 	since  metav1.Time
 }
 
+// deadline is how long the engine's shops may come no nearer.
+func (a *attempt) deadline() time.Duration {
+	if seconds := a.engine.Spec.ProgressDeadlineSeconds; seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	return defaultDeadline
+}
+
 // overdue judges a step after the release that is not done: if it has come no
 // nearer for the engine's progress deadline, an upgrade is taken back, and
 // anything else is Stalled, and still waited for.
@@ -178,10 +186,7 @@ func (c *Controller) overdue(a *attempt, name string, r result, reached int) res
 	if r.idle || a.release == nil {
 		return r
 	}
-	deadline := time.Duration(a.engine.Spec.ProgressDeadlineSeconds) * time.Second
-	if deadline <= 0 {
-		deadline = defaultDeadline
-	}
+	deadline := a.deadline()
 	p, step := &a.memory.progress, a.stepOf(name)
 	switch digest := contentDigest(a.release.Labels); {
 	case p.digest != digest:
