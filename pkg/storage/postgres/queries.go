@@ -32,6 +32,8 @@ var (
 	listQuery string
 	//go:embed queries/list_at.sql
 	listAtQuery string
+	//go:embed queries/log_holders.sql
+	logHoldersQuery string
 	//go:embed queries/notify.sql
 	notifyQuery string
 	//go:embed queries/open_session.sql

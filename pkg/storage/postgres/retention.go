@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -103,6 +104,9 @@ func (d *Database) withCut(ctx context.Context, choose func(context.Context, *pg
 }
 
 func cutAt(ctx context.Context, conn *pgx.Conn, cut int64) error {
+	if err := outlive(ctx, conn); err != nil {
+		return fmt.Errorf("waiting for transactions that use the log: %w", err)
+	}
 	if _, err := conn.Exec(ctx, prepareCutQuery, cut); err != nil {
 		return fmt.Errorf("making tables: %w", err)
 	}
@@ -128,6 +132,33 @@ func cutAt(ctx context.Context, conn *pgx.Conn, cut int64) error {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
+}
+
+// outlive waits until the transactions are over that use the log now. What is copied while
+// one of them lasts may be copied in vain, because the exchange waits for it too.
+func outlive(ctx context.Context, conn *pgx.Conn) error {
+	before, err := logHolders(ctx, conn)
+	deadline := time.Now().Add(cutTimeout)
+	for err == nil && len(before) > 0 {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d have not ended within %v", len(before), cutTimeout)
+		}
+		if !sleep(ctx, cutDelay) {
+			return ctx.Err()
+		}
+		var now []string
+		now, err = logHolders(ctx, conn)
+		before = slices.DeleteFunc(before, func(tx string) bool { return !slices.Contains(now, tx) })
+	}
+	return err
+}
+
+func logHolders(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	rows, err := conn.Query(ctx, logHoldersQuery)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // paced takes steps until there are no more. It rests as long as it works.

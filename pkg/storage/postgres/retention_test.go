@@ -398,41 +398,46 @@ func TestOneReplicaCutsAtATime(t *testing.T) {
 	}
 }
 
-// restlessWriter writes whenever a cut has copied some revisions.
-type restlessWriter struct {
-	write  func()
-	copies int
+// interference does something whenever a cut has copied some revisions.
+type interference struct {
+	interfere func()
+	copies    int
 }
 
 type copyingKey struct{}
 
-func (w *restlessWriter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+func (i *interference) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if data.SQL == copyRestQuery {
 		return context.WithValue(ctx, copyingKey{}, true)
 	}
 	return ctx
 }
 
-func (w *restlessWriter) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+func (i *interference) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
 	if ctx.Value(copyingKey{}) != nil {
-		w.copies++
-		w.write()
+		i.copies++
+		i.interfere()
 	}
+}
+
+func newInterferedFixture(t *testing.T, tracer *interference) *fixture {
+	t.Helper()
+	db, err := Open(t.Context(), Config{ConnString: postgrestest.New(t), Tracer: tracer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return &fixture{Storage: newPodStorage(t, db)}
 }
 
 // TestCutCatchesUp: a cut is made however often others write, and keeps what they wrote.
 func TestCutCatchesUp(t *testing.T) {
 	t.Parallel()
 	const enough = 20
-	writer := &restlessWriter{}
-	db, err := Open(t.Context(), Config{ConnString: postgrestest.New(t), Tracer: writer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	f := &fixture{Storage: newPodStorage(t, db)}
+	writer := &interference{}
+	f := newInterferedFixture(t, writer)
 	last := revisionOf(t, createPod(t, f.Storage, "pod"))
-	writer.write = func() {
+	writer.interfere = func() {
 		if writer.copies <= enough {
 			createPod(t, f.Storage, fmt.Sprint("pod-", writer.copies))
 		}
@@ -446,40 +451,61 @@ func TestCutCatchesUp(t *testing.T) {
 	}
 }
 
-// A reader that takes its time delays the cut, and the cut delays nobody for long.
+// A reader that takes its time delays the cut, and the cut delays nobody for long. It
+// copies nothing that it would have to copy again while the reader goes on.
 func TestCutWaitsForReaders(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	createPod(t, f.Storage, "pod")
-	last := revisionOf(t, createPod(t, f.Storage, "other"))
-	reader, err := f.db.pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.Exec(t.Context(), valueQuery, last); err != nil {
-		t.Fatal(err)
-	}
-	cut := make(chan error, 1)
-	go func() { cut <- f.tryCut(t.Context(), last) }()
-	for i := range 30 {
-		if _, err := increment(t.Context(), f.Storage, "pod"); err != nil {
-			t.Fatalf("write %d: %v", i, err)
-		}
-		sleep(t.Context(), 50*time.Millisecond)
-	}
-	select {
-	case err := <-cut:
-		t.Fatalf("cut under a reader, error %v", err)
-	default:
-	}
-	if err := reader.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-cut; err != nil {
-		t.Error(err)
-	}
-	if got := counter(getPod(t, f.Storage, "pod")); got != 30 {
-		t.Errorf("pod counts %d, want 30", got)
+	for name, early := range map[string]bool{"who come before it": true, "who come while it copies": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tracer := &interference{interfere: func() {}}
+			f := newInterferedFixture(t, tracer)
+			createPod(t, f.Storage, "pod")
+			last := revisionOf(t, createPod(t, f.Storage, "other"))
+			reading := make(chan pgx.Tx, 1)
+			read := func() {
+				reader, err := f.db.pool.Begin(t.Context())
+				if err == nil {
+					_, err = reader.Exec(t.Context(), valueQuery, last)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				reading <- reader
+			}
+			if early {
+				read()
+			} else {
+				tracer.interfere = read
+			}
+			cut := make(chan error, 1)
+			go func() { cut <- f.tryCut(t.Context(), last) }()
+			reader := <-reading
+			for i := range 30 {
+				if _, err := increment(t.Context(), f.Storage, "pod"); err != nil {
+					t.Fatalf("write %d: %v", i, err)
+				}
+				sleep(t.Context(), 50*time.Millisecond)
+			}
+			select {
+			case err := <-cut:
+				t.Fatalf("cut under a reader, error %v", err)
+			default:
+			}
+			var copying bool
+			if err := f.db.pool.QueryRow(t.Context(), "select exists (select from log_copy)").Scan(&copying); err != nil || copying == early {
+				t.Errorf("copies: %v, error %v, want %v", copying, err, !early)
+			}
+			if err := reader.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-cut; err != nil {
+				t.Error(err)
+			}
+			if got := counter(getPod(t, f.Storage, "pod")); got != 30 {
+				t.Errorf("pod counts %d, want 30", got)
+			}
+		})
 	}
 }
 
