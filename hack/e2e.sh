@@ -27,6 +27,7 @@ if [[ -x $bin/localcluster ]]; then
   phase "Stop the cluster that runs" "$bin/localcluster" stop
 fi
 hack/packages.sh
+mkdir -p _output
 machine >_output/machine.before
 
 trap '"$bin/localcluster" stop || true' EXIT
