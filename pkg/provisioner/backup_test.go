@@ -546,9 +546,9 @@ func TestFailedRestoreLeavesAllAsItWas(t *testing.T) {
 	}
 }
 
-// askedAndRestored is a shop of version 3.0 that is to go back to 2.0 with its data,
-// which is there already.
-func askedAndRestored(t *testing.T) *world {
+// restoring is a shop of version 3.0 that is to go back to 2.0 with its data, whose
+// job is at work.
+func restoring(t *testing.T) *world {
 	t.Helper()
 	w := backedWorld(t)
 	w.upgrade(t)
@@ -557,6 +557,13 @@ func askedAndRestored(t *testing.T) *world {
 	w.reconcileOnce(t)
 	w.backUp(t, "backup-2", wanted)
 	w.reconcileOnce(t)
+	return w
+}
+
+// askedAndRestored is the shop of restoring with its data there already.
+func askedAndRestored(t *testing.T) *world {
+	t.Helper()
+	w := restoring(t)
 	w.endJob(t, "restore-", batchv1.JobComplete, "")
 	return w
 }
@@ -758,13 +765,7 @@ func TestBackupWhosePodIsGone(t *testing.T) {
 // and a pod that never ends is told of.
 func TestFailedRestoreIsAnsweredWhenItsPodsHaveEnded(t *testing.T) {
 	t.Parallel()
-	w := backedWorld(t)
-	w.upgrade(t)
-	w.clock = w.clock.Add(time.Minute)
-	wanted := w.askForData(t, "2.0").Backup
-	w.reconcileOnce(t)
-	w.backUp(t, "backup-2", wanted)
-	w.reconcileOnce(t)
+	w := restoring(t)
 	w.endJob(t, "restore-", batchv1.JobFailed, "")
 	w.editPod(t, "restore-", func(p *corev1.Pod) {
 		p.Status.Phase, p.DeletionTimestamp, p.Spec.NodeName = corev1.PodRunning, ptr.To(metav1.NewTime(w.clock)), "lost-node"
