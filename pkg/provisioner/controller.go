@@ -122,7 +122,7 @@ type Controller struct {
 	watches     *watches
 	probes      *probes
 	instruments *instruments
-	waiting     *agedQueue
+	waiting     *fairQueue
 	queue       workqueue.TypedDelayingInterface[cache.ObjectName]
 	backoff     workqueue.TypedRateLimiter[cache.ObjectName]
 
@@ -157,7 +157,7 @@ func New(config Config) (*Controller, error) {
 		backoff:       workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](250*time.Millisecond, 2*time.Minute),
 		memories:      map[cache.ObjectName]*memory{},
 	}
-	c.waiting = &agedQueue{now: func() time.Time { return c.now() }}
+	c.waiting = newFairQueue(c.classify, func() time.Time { return c.now() })
 	c.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[cache.ObjectName]{
 		Name: queueName,
 		Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[cache.ObjectName]{

@@ -11,6 +11,9 @@
 // reconciliation. Deletion is in delete.go. What a step found becomes
 // conditions, steps and events in status.go.
 //
+// Stores wait for a worker in lanes by the kind of work, and in each the owners take
+// turns (queue.go).
+//
 // The controller has no rights in a store's namespace but those that the
 // RoleBinding it makes there first gives it, so all it watches there it watches
 // per namespace (watch.go).

@@ -134,13 +134,15 @@ var (
 		"Stores that are not as their release made them.", nil, nil, metrics.ALPHA, "")
 	deletionDesc = metrics.NewDesc("stores_deletion_oldest_seconds",
 		"Age of the oldest deletion that has not come to its end, or 0.", nil, nil, metrics.ALPHA, "")
-	queueDesc = metrics.NewDesc("stores_provision_queue_age_seconds",
-		"How long the store that has waited longest for a worker has waited.", []string{"queue"}, nil, metrics.ALPHA, "")
+	queueAgeDesc = metrics.NewDesc("stores_provision_queue_age_seconds",
+		"How long the store that has waited longest for a worker has waited, by the kind of work.", []string{"queue"}, nil, metrics.ALPHA, "")
+	queueLengthDesc = metrics.NewDesc("stores_provision_queue_length",
+		"Stores that wait for a worker, by the kind of work.", []string{"queue"}, nil, metrics.ALPHA, "")
 )
 
 // DescribeWithStability implements metrics.StableCollector.
 func (*inventory) DescribeWithStability(ch chan<- *metrics.Desc) {
-	for _, desc := range []*metrics.Desc{infoDesc, conditionDesc, driftedDesc, deletionDesc, queueDesc} {
+	for _, desc := range []*metrics.Desc{infoDesc, conditionDesc, driftedDesc, deletionDesc, queueAgeDesc, queueLengthDesc} {
 		ch <- desc
 	}
 }
@@ -175,5 +177,13 @@ func (i *inventory) CollectWithStability(ch chan<- metrics.Metric) {
 	}
 	gauge(driftedDesc, float64(drifted))
 	gauge(deletionDesc, oldest.Seconds())
-	gauge(queueDesc, c.waiting.age(now).Seconds(), queueName)
+	for l := range laneCount {
+		waiting := c.waiting.inLane(l)
+		longest := time.Duration(0)
+		for _, s := range waiting {
+			longest = max(longest, now.Sub(s.since))
+		}
+		gauge(queueAgeDesc, longest.Seconds(), l.String())
+		gauge(queueLengthDesc, float64(len(waiting)), l.String())
+	}
 }

@@ -65,9 +65,18 @@ stores_deletion_oldest_seconds 93
 # HELP stores_drifted [ALPHA] Stores that are not as their release made them.
 # TYPE stores_drifted gauge
 stores_drifted 1
-# HELP stores_provision_queue_age_seconds [ALPHA] How long the store that has waited longest for a worker has waited.
+# HELP stores_provision_queue_age_seconds [ALPHA] How long the store that has waited longest for a worker has waited, by the kind of work.
 # TYPE stores_provision_queue_age_seconds gauge
-stores_provision_queue_age_seconds{queue="stores"} 3
+stores_provision_queue_age_seconds{queue="change"} 0
+stores_provision_queue_age_seconds{queue="create"} 3
+stores_provision_queue_age_seconds{queue="delete"} 0
+stores_provision_queue_age_seconds{queue="repair"} 0
+# HELP stores_provision_queue_length [ALPHA] Stores that wait for a worker, by the kind of work.
+# TYPE stores_provision_queue_length gauge
+stores_provision_queue_length{queue="change"} 0
+stores_provision_queue_length{queue="create"} 1
+stores_provision_queue_length{queue="delete"} 0
+stores_provision_queue_length{queue="repair"} 0
 # HELP stores_store_condition [ALPHA] A condition of a store, with the status it has.
 # TYPE stores_store_condition gauge
 stores_store_condition{name="shop-0",namespace="team-a",status="True",type="Ready"} 1
@@ -76,7 +85,7 @@ stores_store_condition{name="shop-1",namespace="team-a",status="False",type="Rel
 # TYPE stores_store_info gauge
 stores_store_info{chart_version="1.0.0",engine="medusa",name="shop-0",namespace="team-a",plan="small"} 1
 stores_store_info{chart_version="1.0.0",engine="medusa",name="shop-1",namespace="team-a",plan="small"} 1
-`, "stores_store_info", "stores_store_condition", "stores_drifted", "stores_deletion_oldest_seconds", "stores_provision_queue_age_seconds")
+`, "stores_store_info", "stores_store_condition", "stores_drifted", "stores_deletion_oldest_seconds", "stores_provision_queue_age_seconds", "stores_provision_queue_length")
 
 	// What is gone from the list is gone from the metrics.
 	for _, obj := range w.storeIndex.List() {
