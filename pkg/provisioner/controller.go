@@ -123,6 +123,7 @@ type Controller struct {
 	probes      *probes
 	instruments *instruments
 	waiting     *fairQueue
+	crier       crier
 	queue       workqueue.TypedDelayingInterface[cache.ObjectName]
 	backoff     workqueue.TypedRateLimiter[cache.ObjectName]
 
@@ -204,6 +205,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	running.Go(func() { c.watches.run(background) })
 	running.Go(func() { c.probes.run(background) })
+	running.Go(func() { wait.UntilWithContext(background, c.tellWaiting, tellEvery) })
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}

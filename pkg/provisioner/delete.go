@@ -24,11 +24,16 @@ import (
 // what usually moves it on.
 const lookAgain = 10 * time.Second
 
+// reasonDeleting is the reason of Ready while a store is taken down.
+const reasonDeleting = "Deleting"
+
+func hasFinalizer(s *v1alpha1.Store) bool { return slices.Contains(s.Finalizers, v1alpha1.Finalizer) }
+
 // delete takes down what stands for the store, step by step, and lets the store
 // go when nothing of it is left. What does not carry the store's UID is not the
 // store's and is left alone.
 func (c *Controller) delete(ctx context.Context, a *attempt) (time.Duration, error) {
-	if !slices.Contains(a.store.Finalizers, v1alpha1.Finalizer) {
+	if !hasFinalizer(a.store) {
 		return 0, nil
 	}
 	c.watches.stop(a.namespace)
@@ -118,11 +123,11 @@ func (c *Controller) retain(ctx context.Context, a *attempt, ns *corev1.Namespac
 
 // deleting writes down that the store goes, and what it waits for.
 func (c *Controller) deleting(ctx context.Context, a *attempt, message string) error {
-	if ready := a.condition(v1alpha1.ConditionReady); ready == nil || ready.Reason != "Deleting" {
+	if ready := a.condition(v1alpha1.ConditionReady); ready == nil || ready.Reason != reasonDeleting {
 		c.events.Eventf(a.store, nil, corev1.EventTypeNormal, "Deleting", "Delete", "The store is being deleted.")
 	}
-	a.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, "Deleting", message)
-	a.setAbnormal(v1alpha1.ConditionReconciling, "Deleting", message)
+	a.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonDeleting, message)
+	a.setAbnormal(v1alpha1.ConditionReconciling, reasonDeleting, message)
 	a.store.Status.ObservedGeneration = a.store.Generation
 	return c.writeStatus(ctx, a)
 }

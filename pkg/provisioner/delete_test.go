@@ -42,8 +42,6 @@ func (w *world) addVolume(t *testing.T, policy corev1.PersistentVolumeReclaimPol
 	return volume
 }
 
-func hasFinalizer(s *v1alpha1.Store) bool { return slices.Contains(s.Finalizers, v1alpha1.Finalizer) }
-
 func readyMessage(s *v1alpha1.Store) string {
 	for _, c := range s.Status.Conditions {
 		if c.Type == v1alpha1.ConditionReady {

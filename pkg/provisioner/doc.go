@@ -12,7 +12,7 @@
 // conditions, steps and events in status.go.
 //
 // Stores wait for a worker in lanes by the kind of work, and in each the owners take
-// turns (queue.go).
+// turns (queue.go); who waits for long is told so (queued.go).
 //
 // The controller has no rights in a store's namespace but those that the
 // RoleBinding it makes there first gives it, so all it watches there it watches

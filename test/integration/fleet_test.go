@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -66,14 +67,9 @@ type fleet struct {
 func newFleet(t *testing.T, helmActions helm.Interface) *fleet {
 	t.Helper()
 	namespace := newNamespace(t)
-	user := newUser(t, namespace)
-	newQuota(t, v1alpha1.StoreQuotaSpec{
-		Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(1000),
-		CreateRate: &v1alpha1.CreateRate{Count: 1000, WindowSeconds: 1},
-	})
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	t.Cleanup(shop.Close)
-	f := &fleet{namespace: namespace, engine: newEngine(t), stores: as(t, user, namespace), shares: &worktimes{}}
+	f := &fleet{namespace: namespace, engine: newEngine(t), stores: newOwner(t, namespace), shares: &worktimes{}}
 
 	config := env.Admin()
 	config.QPS = -1
@@ -103,6 +99,17 @@ func newFleet(t *testing.T, helmActions helm.Interface) *fleet {
 	}
 	removeNamespaces(t, f.config)
 	return f
+}
+
+// newOwner returns the stores of a user who may make as many as they like.
+func newOwner(t *testing.T, namespace string) typed.StoreInterface {
+	t.Helper()
+	user := newUser(t, namespace)
+	newQuota(t, v1alpha1.StoreQuotaSpec{
+		Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(1000),
+		CreateRate: &v1alpha1.CreateRate{Count: 1000, WindowSeconds: 1},
+	})
+	return as(t, user, namespace)
 }
 
 // within is a client's configuration that sees the stores of one namespace only, as
@@ -251,6 +258,22 @@ func (w *worktimes) Begin(uid types.UID) (func(), bool) {
 func (*worktimes) Mine(types.UID) bool    { return true }
 func (*worktimes) Of(types.UID) int       { return 0 }
 func (*worktimes) Notify(func(int, bool)) {}
+
+// begun lists the stores in the order in which workers have begun to be at them since
+// from, but for those that they still are at.
+func (w *worktimes) begun(from time.Time) []types.UID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done := slices.Clone(w.done)
+	slices.SortFunc(done, func(a, b worktime) int { return a.from.Compare(b.from) })
+	var order []types.UID
+	for _, work := range done {
+		if !work.from.Before(from) {
+			order = append(order, work.uid)
+		}
+	}
+	return order
+}
 
 // within is how long workers were at the stores in the time given, in all.
 func (w *worktimes) within(stores map[types.UID]bool, from, to time.Time) (total time.Duration) {

@@ -20,6 +20,7 @@ import (
 	"k8s.io/component-base/metrics"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm/fake"
 )
 
@@ -245,4 +246,99 @@ func TestNeverAgain37FullQueuesAreNoFailure(t *testing.T) {
 	if left := f.list(t); len(left) > 0 {
 		t.Errorf("%d stores are left", len(left))
 	}
+}
+
+// Whoever asks for many stores delays nobody else, nor what else they ask for: another
+// owner's store, a change, a repair and a deletion each come next, though all of the
+// flood waited before them. Meanwhile they say that they wait.
+func TestFloodDelaysNobodyElse(t *testing.T) {
+	t.Parallel()
+	const workers, flood = 2, 40
+	// Helm's actions hold the workers up while the gate is shut.
+	gate, shut := make(chan struct{}), atomic.Bool{}
+	f := newFleet(t, &fake.Helm{Fail: func(string) error {
+		if shut.Load() {
+			<-gate
+		}
+		return nil
+	}})
+	open := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	registry, _ := f.start(t, workers)
+	changed, repaired, deleted := f.create(t, "changed", nil), f.create(t, "repaired", nil), f.create(t, "deleted", nil)
+	until(t, "the first stores to be ready", func() bool {
+		return !slices.ContainsFunc(f.list(t), func(s v1alpha1.Store) bool { return !isReady(&s) })
+	})
+	waitForQueues(t, registry, map[string]float64{"create": 0, "change": 0, "repair": 0, "delete": 0})
+
+	shut.Store(true)
+	for i := range flood {
+		f.create(t, fmt.Sprint("flood-", i), nil)
+	}
+	waitForQueues(t, registry, map[string]float64{"create": flood - workers, "change": 0, "repair": 0, "delete": 0})
+	other, err := newOwner(t, f.namespace).Create(t.Context(), newStore("other", f.engine), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := []byte(`{"spec":{"displayName":"Changed"}}`)
+	if _, err := f.stores.Patch(t.Context(), changed.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.config.Kube.CoreV1().ResourceQuotas(provisioner.NamespaceName(repaired)).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.stores.Delete(t.Context(), deleted.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	waitForQueues(t, registry, map[string]float64{"create": flood - workers + 1, "change": 1, "repair": 1, "delete": 1})
+	eventually(t, "the other's store to say that it is the second to be taken", func(ctx context.Context) (bool, error) {
+		store, err := f.stores.Get(ctx, other.Name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		ready := meta.FindStatusCondition(store.Status.Conditions, v1alpha1.ConditionReady)
+		return ready.Reason == v1alpha1.ReasonQueued && strings.HasSuffix(ready.Message, "before it in the create queue: 1."), nil
+	})
+
+	opened := time.Now()
+	open()
+	until(t, "all that waited behind the flood", func() bool {
+		begun := f.shares.begun(opened)
+		return !slices.ContainsFunc([]*v1alpha1.Store{changed, repaired, deleted, other}, func(s *v1alpha1.Store) bool { return !slices.Contains(begun, s.UID) })
+	})
+	// One of each other lane, one of the flood before the other's store, and one that
+	// ended sooner than it began to be noted.
+	const most = 8
+	begun := f.shares.begun(opened)
+	for _, store := range []*v1alpha1.Store{changed, repaired, deleted, other} {
+		if place := slices.Index(begun, store.UID); place >= most {
+			t.Errorf("store %s was taken after %d others, want at most %d", store.Name, place, most-1)
+		}
+	}
+	until(t, "all stores to be ready", func() bool {
+		list := f.list(t)
+		return len(list) == flood+3 && !slices.ContainsFunc(list, func(s v1alpha1.Store) bool { return !isReady(&s) })
+	})
+}
+
+// waitForQueues waits until as many stores wait in each of the queues.
+func waitForQueues(t *testing.T, registry metrics.KubeRegistry, want map[string]float64) {
+	t.Helper()
+	got := map[string]float64{}
+	defer func() {
+		if t.Failed() {
+			t.Logf("stores wait: %v, want %v", got, want)
+		}
+	}()
+	eventually(t, "stores to wait in their queues", func(context.Context) (bool, error) {
+		families, err := registry.Gather()
+		for _, family := range families {
+			if family.GetName() == "stores_provision_queue_length" {
+				for _, m := range family.GetMetric() {
+					got[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+				}
+			}
+		}
+		return cmp.Equal(want, got), err
+	})
 }

@@ -39,3 +39,7 @@ const (
 // ReasonPending is the reason of the Ready condition that the API server
 // writes at creation, before the provisioner has seen the store.
 const ReasonPending = "Pending"
+
+// ReasonQueued is the reason of Reconciling, and of the Ready condition of a new
+// store, while the store waits for a worker of the provisioner.
+const ReasonQueued = "Queued"
