@@ -26,6 +26,7 @@ import (
 	"platform.dev/stores/pkg/storage/postgres"
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 	"platform.dev/stores/pkg/storage/postgres/watchcache"
+	"platform.dev/stores/test/bench/internal/report"
 	"platform.dev/stores/test/internal/process"
 )
 
@@ -78,7 +79,7 @@ func newMachinery(ctx context.Context, scope *process.Scope, programs string) (*
 	}
 	scope.Cleanup(func() { _ = admin.Close(context.WithoutCancel(ctx)) })
 	m := &machinery{folder: folder, port: port, admin: admin, programs: programs}
-	m.postgres, err = parent(int(admin.PgConn().PID()))
+	m.postgres, err = report.Parent(int(admin.PgConn().PID()))
 	return m, err
 }
 

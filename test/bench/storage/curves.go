@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"platform.dev/stores/test/bench/internal/report"
 )
 
 // operationsOf returns the operations and the sizes of costs in their order.
@@ -33,16 +35,16 @@ func writeCosts(w io.Writer, costs []costAt) error {
 	var b strings.Builder
 	b.WriteString("| objects; revisions |")
 	for _, size := range at {
-		fmt.Fprintf(&b, " %s; %s |", thousands(size.objects), thousands(size.revisions))
+		fmt.Fprintf(&b, " %s; %s |", report.Thousands(size.objects), report.Thousands(size.revisions))
 	}
 	b.WriteString(" CPU grew |\n|---|" + strings.Repeat("--:|", len(at)+1) + "\n")
 	for _, operation := range operations {
 		fmt.Fprintf(&b, "| %s |", operation)
 		for _, size := range at {
 			c := find(costs, operation, size)
-			fmt.Fprintf(&b, " %s (%s) |", number(c.cpu), number(milliseconds(c.p50)))
+			fmt.Fprintf(&b, " %s (%s) |", report.Number(c.cpu), report.Number(milliseconds(c.p50)))
 		}
-		fmt.Fprintf(&b, " %s× |\n", number(find(costs, operation, at[len(at)-1]).cpu/find(costs, operation, at[0]).cpu))
+		fmt.Fprintf(&b, " %s× |\n", report.Number(find(costs, operation, at[len(at)-1]).cpu/find(costs, operation, at[0]).cpu))
 	}
 	b.WriteString("\nµs of CPU of all processes for one operation of one client (p50 in ms).\n")
 	_, err := io.WriteString(w, b.String())
@@ -102,12 +104,12 @@ func drawCosts(w io.Writer, costs []costAt) error {
 	for power := x.from; power <= x.to; power++ {
 		value := math.Pow10(int(power))
 		fmt.Fprintf(&b, `<path d="M%.0f %d V%d" stroke="#ddd"/><text x="%.0f" y="%d" text-anchor="middle">%s</text>`+"\n",
-			x.at(value), plotTop, plotBottom, x.at(value), plotBottom+labelGap, number(value))
+			x.at(value), plotTop, plotBottom, x.at(value), plotBottom+labelGap, report.Number(value))
 	}
 	for power := y.from; power <= y.to; power++ {
 		value := math.Pow10(int(power))
 		fmt.Fprintf(&b, `<path d="M%d %.0f H%d" stroke="#ddd"/><text x="%d" y="%.0f" text-anchor="end" dominant-baseline="middle">%s</text>`+"\n",
-			plotLeft, y.at(value), plotRight, plotLeft-labelGap/2, y.at(value), number(value))
+			plotLeft, y.at(value), plotRight, plotLeft-labelGap/2, y.at(value), report.Number(value))
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">revisions in the log</text>`+"\n", (plotLeft+plotRight)/2, plotBottom+3*labelGap)
 	fmt.Fprintf(&b, `<text x="%d" y="%d">µs of CPU of one operation</text>`+"\n", plotLeft, plotTop-labelGap)

@@ -122,23 +122,3 @@ func TestTargets(t *testing.T) {
 		})
 	}
 }
-
-// What an operation costs includes the work of other processes, and of those that have
-// ended.
-func TestProcessorTime(t *testing.T) {
-	self, err := processorTime([]int{1})
-	if err != nil || self == 0 {
-		t.Fatalf("process 1 has used %v, error %v", self, err)
-	}
-	if _, err := parent(-1); err == nil {
-		t.Error("found the parent of no process")
-	}
-}
-
-func TestNumber(t *testing.T) {
-	for x, want := range map[float64]string{0: "0", 0.0012: "0.001", 0.25: "0.25", 1.5: "1.5", 12.34: "12.3", 123.4: "123", 1234567: "1,234,567"} {
-		if got := number(x); got != want {
-			t.Errorf("%v prints as %s, want %s", x, got, want)
-		}
-	}
-}

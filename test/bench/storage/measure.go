@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,10 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-)
 
-// clockTick is the unit of the times in /proc: every Linux has 100 a second.
-const clockTick = 10 * time.Millisecond
+	"platform.dev/stores/test/bench/internal/report"
+)
 
 // load describes who does what for how long.
 type load struct {
@@ -175,7 +173,7 @@ func (in *instance) usage(ctx context.Context) (usage, error) {
 		return u, fmt.Errorf("reading our own times: %w", err)
 	}
 	u.cpu = time.Duration(self.Utime.Nano() + self.Stime.Nano())
-	trees, err := processorTime(in.processes)
+	trees, err := report.ProcessorTime(in.processes...)
 	u.cpu += trees
 	return u, err
 }
@@ -186,60 +184,6 @@ func (u usage) since(before usage) *outcome {
 		o.foreign = max(0, float64(u.busy-before.busy-o.cpu)/float64(machine))
 	}
 	return o
-}
-
-// stat is a line of /proc/PID/stat.
-type stat struct {
-	parent          int
-	own, ofChildren time.Duration // of children that have ended
-}
-
-func readStat(pid int) (stat, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return stat{}, err
-	}
-	// The name comes before, in brackets, and may hold anything.
-	fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
-	if len(fields) < 15 {
-		return stat{}, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	ticks := func(field int) time.Duration {
-		n, _ := strconv.Atoi(fields[field])
-		return time.Duration(n) * clockTick
-	}
-	ppid, err := strconv.Atoi(fields[1])
-	return stat{parent: ppid, own: ticks(11) + ticks(12), ofChildren: ticks(13) + ticks(14)}, err
-}
-
-func parent(pid int) (int, error) {
-	s, err := readStat(pid)
-	if err != nil {
-		return 0, fmt.Errorf("finding the parent of process %d: %w", pid, err)
-	}
-	return s.parent, nil
-}
-
-// processorTime sums what processes and their children have used, also those children
-// that have ended.
-func processorTime(roots []int) (total time.Duration, err error) {
-	folders, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		return 0, err
-	}
-	for _, folder := range folders {
-		pid, _ := strconv.Atoi(filepath.Base(folder))
-		s, err := readStat(pid)
-		if err != nil {
-			continue // it has just ended
-		}
-		if slices.Contains(roots, pid) {
-			total += s.own + s.ofChildren
-		} else if slices.Contains(roots, s.parent) {
-			total += s.own
-		}
-	}
-	return total, nil
 }
 
 // machineTime returns the time of all processors, and that in which they were busy.
@@ -254,7 +198,7 @@ func machineTime() (all, busy time.Duration, err error) {
 		if err != nil {
 			return 0, 0, fmt.Errorf("/proc/stat: %q: %w", line, err)
 		}
-		d := time.Duration(n) * clockTick
+		d := time.Duration(n) * report.ClockTick
 		all += d
 		if i != 3 && i != 4 { // idle, waiting for disk
 			busy += d

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"debug/buildinfo"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
+
+	"platform.dev/stores/test/bench/internal/report"
 )
 
 // origin says where figures come from: the commit, the machine and the versions.
@@ -25,13 +23,11 @@ func (m *machinery) origin(ctx context.Context, command string) (string, error) 
 			versions = append(versions, p.program+" "+version)
 		}
 	}
-	commit, err := commit(ctx)
+	machine, err := report.Origin(ctx, command)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("`%s` on %s, commit %s: %s with %d processors, %s of memory; %s; %s.\n",
-		command, time.Now().UTC().Format(time.DateOnly), commit, field("/proc/cpuinfo", "model name"), runtime.NumCPU(),
-		field("/proc/meminfo", "MemTotal"), strings.Join(versions, ", "), runtime.Version()), nil
+	return fmt.Sprintf("%s; %s; %s.\n", machine, strings.Join(versions, ", "), runtime.Version()), nil
 }
 
 // moduleOf returns the version of a module that a program was built with, empty if there
@@ -50,24 +46,4 @@ func moduleOf(program, module string) string {
 		}
 	}
 	return ""
-}
-
-// commit names the source, with a mark if it was changed since.
-func commit(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
-	if err != nil {
-		return "", fmt.Errorf("asking git for the commit: %w", err)
-	}
-	return string(bytes.TrimSpace(out)), nil
-}
-
-// field returns the first value of a name in a file of lines "name: value".
-func field(file, name string) string {
-	content, _ := os.ReadFile(file) // without it there is no value
-	for line := range strings.Lines(string(content)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
 }

@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
+
+	"platform.dev/stores/test/bench/internal/report"
 )
 
 // contenders in the order of the columns.
@@ -101,7 +102,7 @@ func (r *results) missed(row row) (missed []string, judged int) {
 			}
 			judged++
 			if compare(row.less, own.value, t.by) < 0 {
-				missed = append(missed, number(own.value))
+				missed = append(missed, report.Number(own.value))
 			}
 			continue
 		}
@@ -111,7 +112,7 @@ func (r *results) missed(row row) (missed []string, judged int) {
 		}
 		judged++
 		if ratio < t.by {
-			missed = append(missed, fmt.Sprintf("%s× %s", number(ratio), t.than))
+			missed = append(missed, fmt.Sprintf("%s× %s", report.Number(ratio), t.than))
 		}
 	}
 	return missed, judged
@@ -158,7 +159,7 @@ func (r *results) cells(row row) []string {
 	for _, contender := range contenders {
 		cell := ""
 		if f, ok := r.middle(row, contender); ok {
-			cell = number(f.value)
+			cell = report.Number(f.value)
 			if f.detail != "" {
 				cell += " (" + f.detail + ")"
 			}
@@ -168,7 +169,7 @@ func (r *results) cells(row row) []string {
 	for _, contender := range contenders[1:] {
 		cell := ""
 		if ratio, ok := r.better(row, contender); ok {
-			cell = number(ratio) + "×"
+			cell = report.Number(ratio) + "×"
 		}
 		cells = append(cells, cell)
 	}
@@ -181,11 +182,11 @@ func describe(row row) string {
 	for _, t := range row.targets {
 		switch {
 		case t.than != "":
-			all = append(all, fmt.Sprintf("≥ %s× %s", number(t.by), t.than))
+			all = append(all, fmt.Sprintf("≥ %s× %s", report.Number(t.by), t.than))
 		case row.less:
-			all = append(all, "≤ "+number(t.by))
+			all = append(all, "≤ "+report.Number(t.by))
 		default:
-			all = append(all, "≥ "+number(t.by))
+			all = append(all, "≥ "+report.Number(t.by))
 		}
 	}
 	return strings.Join(all, ", ")
@@ -199,26 +200,4 @@ func verdict(missed []string, judged int) string {
 		return "met"
 	}
 	return "missed: " + strings.Join(missed, ", ")
-}
-
-// number prints three digits, or all before the point.
-func number(x float64) string {
-	switch size := math.Abs(x); {
-	case size >= 1000:
-		return thousands(int64(math.Round(x)))
-	case size >= 100 || x == math.Trunc(x):
-		return fmt.Sprintf("%.0f", x)
-	case size >= 10:
-		return fmt.Sprintf("%.1f", x)
-	case size >= 0.1:
-		return strings.TrimSuffix(fmt.Sprintf("%.2f", x), "0")
-	}
-	return fmt.Sprintf("%.3f", x)
-}
-
-func thousands(n int64) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/test/bench/internal/report"
 )
 
 // eventGrace is how long after the last write an event may come.
@@ -225,7 +227,7 @@ func watchLatency(ctx context.Context, t *turn) error {
 		lost += o.failures
 		detail := ""
 		if form.rate == 0 || o.rate() < 0.9*form.rate {
-			detail = "at " + number(o.rate()) + "/s"
+			detail = "at " + report.Number(o.rate()) + "/s"
 		}
 		t.record(form.row+", p50", milliseconds(percentile(o.delays, 0.5)), detail)
 		t.record(form.row+", p99", milliseconds(percentile(o.delays, 0.99)), detail)

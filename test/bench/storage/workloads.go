@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
+
+	"platform.dev/stores/test/bench/internal/report"
 )
 
 // workload is done by every contender in turn, on empty storage.
@@ -51,7 +53,7 @@ func (t *turn) record(row string, value float64, detail string) {
 // the slowest hundredth took in milliseconds, and the microseconds of CPU of each.
 func (t *turn) recordRate(row string, o *outcome) {
 	t.record(row, o.rate(), fmt.Sprintf("%s, %s; %.0f",
-		number(milliseconds(percentile(o.latencies, 0.5))), number(milliseconds(percentile(o.latencies, 0.99))), o.cpuEach()))
+		report.Number(milliseconds(percentile(o.latencies, 0.5))), report.Number(milliseconds(percentile(o.latencies, 0.99))), o.cpuEach()))
 	t.results.addForeign(o.foreign)
 }
 

@@ -1,0 +1,61 @@
+// Package report is what the benchmarks share: what programs have used of the
+// machine, and how figures are printed and told where they come from.
+package report
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Origin says where figures come from: the command, the day, the commit, with a mark
+// if the source was changed since, and the machine.
+func Origin(ctx context.Context, command string) (string, error) {
+	commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking git for the commit: %w", err)
+	}
+	return fmt.Sprintf("`%s` on %s, commit %s: %s with %d processors, %s of memory",
+		strings.TrimSpace(command), time.Now().UTC().Format(time.DateOnly), bytes.TrimSpace(commit),
+		field("/proc/cpuinfo", "model name"), runtime.NumCPU(), field("/proc/meminfo", "MemTotal")), nil
+}
+
+// field returns the first value of a name in a file of lines "name: value".
+func field(file, name string) string {
+	content, _ := os.ReadFile(file) // without it there is no value
+	for line := range strings.Lines(string(content)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+// Number prints three digits, or all before the point.
+func Number(x float64) string {
+	switch size := math.Abs(x); {
+	case size >= 1000:
+		return Thousands(int64(math.Round(x)))
+	case size >= 100 || x == math.Trunc(x):
+		return fmt.Sprintf("%.0f", x)
+	case size >= 10:
+		return fmt.Sprintf("%.1f", x)
+	case size >= 0.1:
+		return strings.TrimSuffix(fmt.Sprintf("%.2f", x), "0")
+	}
+	return fmt.Sprintf("%.3f", x)
+}
+
+// Thousands prints a number that is not negative, its thousands apart.
+func Thousands(n int64) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", Thousands(n/1000), n%1000)
+}
