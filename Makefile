@@ -51,7 +51,7 @@ test-faults: packages ## Check the storage under faults for long: a million oper
 	go test -count=1 -timeout=4h -run=TestFaults -v ./test/faults -args -faults.operations=1000000 -faults.sessions=100000
 
 .PHONY: integration
-integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmark
+integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmarks
 	go test ./test/integration/... ./test/bench/...
 
 .PHONY: e2e
@@ -72,6 +72,10 @@ bench-storage-history: ## See what the past costs to read, and writers while a m
 .PHONY: bench-storage-growth
 bench-storage-growth: packages ## See what operations cost on up to a million objects and ten million revisions: needs 15 GB of disk
 	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(or $(BENCH),-output docs/benchmarks/storage-growth.md)
+
+.PHONY: bench-provision
+bench-provision: packages $(BIN)/etcd ## Provision 100 and 1,000 stores without nodes, beside Flux's figures: ten minutes, or BENCH='-stores 10000'
+	go run ./test/bench/provision $(or $(BENCH),-output docs/benchmarks/provision.md)
 
 $(BIN)/etcd:
 	mkdir -p $(@D)

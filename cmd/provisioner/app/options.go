@@ -23,6 +23,9 @@ type Options struct {
 	// StoreURLScheme and StoreURLPort are how shoppers reach stores.
 	StoreURLScheme string
 	StoreURLPort   int
+	// StorefrontAddress is where checks of storefronts connect to; empty for the
+	// stores' Services.
+	StorefrontAddress string
 	// EnginesDir holds the manifests of Engines to apply.
 	EnginesDir string
 
@@ -43,6 +46,8 @@ type Options struct {
 	// HealthBindAddress and MetricsBindAddress are where the process answers.
 	HealthBindAddress  string
 	MetricsBindAddress string
+	// Profiling serves profiles beside the metrics.
+	Profiling bool
 
 	Logs *logs.Options
 }
@@ -72,6 +77,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs.IntVar(&o.Workers, "workers", o.Workers, "How many stores are worked on at once.")
 	fs.StringVar(&o.StoreURLScheme, "store-url-scheme", o.StoreURLScheme, "How shoppers reach stores: http or https.")
 	fs.IntVar(&o.StoreURLPort, "store-url-port", o.StoreURLPort, "Port of the stores' URLs; 0 is the scheme's own.")
+	fs.StringVar(&o.StorefrontAddress, "storefront-address", o.StorefrontAddress, "Host and port of what routes shoppers to stores, such as an ingress controller, to check storefronts there: for a provisioner outside of the cluster. Empty connects to the stores' Services.")
 	fs.StringVar(&o.EnginesDir, "engines-dir", o.EnginesDir, "Folder with the manifests, *.yaml, of Engines to apply at start. Empty applies none.")
 
 	fs = sets.FlagSet("identity")
@@ -91,6 +97,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	fs = sets.FlagSet("serving")
 	fs.StringVar(&o.HealthBindAddress, "health-bind-address", o.HealthBindAddress, "Where /healthz and /readyz answer.")
 	fs.StringVar(&o.MetricsBindAddress, "metrics-bind-address", o.MetricsBindAddress, "Where /metrics answers. Empty serves no metrics.")
+	fs.BoolVar(&o.Profiling, "profiling", o.Profiling, "Serve profiles of the process, /debug/pprof/, beside the metrics.")
 
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
 	return sets
@@ -127,9 +134,11 @@ func (o *Options) Validate() error {
 		errs = append(errs, fmt.Errorf("--lease-duration=%s must be greater than --lease-renew-deadline=%s, and that greater than --lease-retry-period=%s",
 			o.LeaseDuration, o.RenewDeadline, o.RetryPeriod))
 	}
-	for flag, address := range map[string]string{"health": o.HealthBindAddress, "metrics": o.MetricsBindAddress} {
-		if _, _, err := net.SplitHostPort(address); err != nil && (address != "" || flag == "health") {
-			errs = append(errs, fmt.Errorf("--%s-bind-address=%q: %w", flag, address, err))
+	for flag, address := range map[string]string{
+		"health-bind-address": o.HealthBindAddress, "metrics-bind-address": o.MetricsBindAddress, "storefront-address": o.StorefrontAddress,
+	} {
+		if _, _, err := net.SplitHostPort(address); err != nil && (address != "" || flag == "health-bind-address") {
+			errs = append(errs, fmt.Errorf("--%s=%q: %w", flag, address, err))
 		}
 	}
 	return utilerrors.NewAggregate(errs)

@@ -25,6 +25,7 @@ func TestValidate(t *testing.T) {
 		"no shards":                        {func(o *Options) { o.Shards = 0 }, "--shards=0"},
 		"no health address":                {func(o *Options) { o.HealthBindAddress = "" }, "--health-bind-address"},
 		"a bad metrics address":            {func(o *Options) { o.MetricsBindAddress = "8080" }, `--metrics-bind-address="8080"`},
+		"a bad storefront address":         {func(o *Options) { o.StorefrontAddress = "127.0.0.1" }, `--storefront-address="127.0.0.1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -188,5 +188,16 @@ func controllerConfig(config *rest.Config, o *Options) (provisioner.Config, erro
 		},
 		Platform: engine.Platform{Scheme: o.StoreURLScheme, Port: o.StoreURLPort},
 		Workers:  o.Workers,
+
+		StorefrontURL: storefrontURL(o.StorefrontAddress),
 	}, nil
+}
+
+// storefrontURL leads every check of a storefront to address, or is nil if there is
+// none.
+func storefrontURL(address string) func(namespace, service string, port int32) string {
+	if address == "" {
+		return nil
+	}
+	return func(string, string, int32) string { return "http://" + address }
 }

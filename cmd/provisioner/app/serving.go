@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"k8s.io/component-base/metrics/legacyregistry"
@@ -32,7 +33,7 @@ func serve(o *Options, controller *provisioner.Controller) (servers, error) {
 	var started servers
 	for address, handler := range map[string]http.Handler{
 		o.HealthBindAddress:  health,
-		o.MetricsBindAddress: metricsMux(),
+		o.MetricsBindAddress: metricsMux(o.Profiling),
 	} {
 		if address == "" {
 			continue
@@ -53,9 +54,14 @@ func serve(o *Options, controller *provisioner.Controller) (servers, error) {
 	return started, nil
 }
 
-func metricsMux() http.Handler {
+func metricsMux(profiling bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", legacyregistry.Handler())
+	if profiling {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 

@@ -119,25 +119,25 @@ func apply(ctx context.Context, client dynamic.Interface, objects []*unstructure
 	return nil
 }
 
-// serverArguments returns the arguments that the chart's Deployment gives to
-// the API server, with the folders of its volumes replaced.
-func serverArguments(objects []*unstructured.Unstructured, volumes map[string]string) ([]string, error) {
+// arguments returns what the chart's Deployment of that name gives to its program,
+// with the folders of its volumes replaced.
+func arguments(objects []*unstructured.Unstructured, name string, volumes map[string]string) ([]string, error) {
 	i := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool {
-		return o.GetKind() == "Deployment" && o.GetName() == serviceName
+		return o.GetKind() == "Deployment" && o.GetName() == name
 	})
 	if i < 0 {
-		return nil, fmt.Errorf("the platform chart has no Deployment %s", serviceName)
+		return nil, fmt.Errorf("the platform chart has no Deployment %s", name)
 	}
 	var deployment appsv1.Deployment
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(objects[i].Object, &deployment); err != nil {
-		return nil, fmt.Errorf("reading Deployment %s: %w", serviceName, err)
+		return nil, fmt.Errorf("reading Deployment %s: %w", name, err)
 	}
 	container := deployment.Spec.Template.Spec.Containers[0]
 	args := slices.Clone(container.Args)
 	for _, mount := range container.VolumeMounts {
 		folder, ok := volumes[mount.Name]
 		if !ok {
-			return nil, fmt.Errorf("no folder for volume %s of Deployment %s", mount.Name, serviceName)
+			return nil, fmt.Errorf("no folder for volume %s of Deployment %s", mount.Name, name)
 		}
 		for i := range args {
 			args[i] = strings.ReplaceAll(args[i], mount.MountPath, folder)

@@ -49,14 +49,3 @@ func (e *Environment) startControllers(ctx context.Context) error {
 		return answers(ctx, &rest.Config{Host: fmt.Sprintf("https://127.0.0.1:%d", port), TLSClientConfig: rest.TLSClientConfig{Insecure: true}}, "/healthz")
 	})
 }
-
-// Provisioner returns how the provisioner reaches the cluster: with its
-// ServiceAccount, and so with the rights that the chart gives it.
-func (e *Environment) Provisioner(t testing.TB) (config *rest.Config, namespace, serviceAccount string) {
-	t.Helper()
-	config, err := e.serviceAccount(t.Context(), provisionerName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config, systemNamespace, provisionerName
-}

@@ -14,15 +14,21 @@ import (
 	"platform.dev/stores/test/internal/process"
 )
 
-// auditPolicy records who did what, as a careful cluster does.
-const auditPolicy = `apiVersion: audit.k8s.io/v1
+// auditPolicy records who did what, as a careful cluster does, and all that the users
+// do.
+func auditPolicy(users []string) string {
+	policy := `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: Metadata
   resources: [{group: platform.dev}]
-- level: None
 `
+	for _, user := range users {
+		policy += fmt.Sprintf("- {level: Metadata, users: [%q]}\n", user)
+	}
+	return policy + "- level: None\n"
+}
 
 // controlPlane is etcd and a kube-apiserver.
 type controlPlane struct {
@@ -37,7 +43,7 @@ type controlPlane struct {
 
 // startControlPlane starts etcd and a kube-apiserver and waits for both. What
 // it started is in the result even when it fails.
-func startControlPlane(ctx context.Context, folder, logs string, b *binaries) (*controlPlane, error) {
+func startControlPlane(ctx context.Context, folder, logs string, b *binaries, audited []string) (*controlPlane, error) {
 	c := &controlPlane{folder: folder, auditLog: filepath.Join(folder, "audit.log")}
 	for name, a := range map[string]**authority{"serving": &c.serving, "clients": &c.clients, "front-proxy": &c.frontProxy} {
 		var err error
@@ -51,7 +57,7 @@ func startControlPlane(ctx context.Context, folder, logs string, b *binaries) (*
 	if err := c.startEtcd(ctx, logs, b.etcd); err != nil {
 		return c, err
 	}
-	return c, c.startKubeAPIServer(ctx, logs, b.kubeAPIServer)
+	return c, c.startKubeAPIServer(ctx, logs, b.kubeAPIServer, audited)
 }
 
 func (c *controlPlane) path(name string) string { return filepath.Join(c.folder, name) }
@@ -75,7 +81,7 @@ func (c *controlPlane) startEtcd(ctx context.Context, logs, binary string) error
 	})
 }
 
-func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary string) error {
+func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary string, audited []string) error {
 	serving, err := c.serving.server("kube-apiserver")
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 			return err
 		}
 	}
-	if err := os.WriteFile(c.path("audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
+	if err := os.WriteFile(c.path("audit-policy.yaml"), []byte(auditPolicy(audited)), 0o600); err != nil {
 		return err
 	}
 	port, err := process.FreePort()
@@ -108,7 +114,7 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-uid-headers=X-Remote-Uid",
 		"--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file="+c.path("front-proxy.crt"), "--proxy-client-key-file="+c.path("front-proxy.key"),
-		"--audit-policy-file="+c.path("audit-policy.yaml"), "--audit-log-path="+c.auditLog,
+		"--audit-policy-file="+c.path("audit-policy.yaml"), "--audit-log-path="+c.auditLog, "--audit-log-maxsize=100000",
 		"--profiling=false")
 	if err != nil {
 		return err

@@ -43,8 +43,9 @@ type Environment struct {
 }
 
 // Start starts a cluster with the platform's API server on the database dsn.
-// What it started is stopped by Stop, also when Start fails.
-func Start(ctx context.Context, dsn string) (*Environment, error) {
+// What it started is stopped by Stop, also when Start fails. The audit log tells of
+// every request of the audited users, besides those for the platform's objects.
+func Start(ctx context.Context, dsn string, audited ...string) (*Environment, error) {
 	e := &Environment{database: dsn}
 	var err error
 	if e.root, err = repository(); err != nil {
@@ -65,7 +66,7 @@ func Start(ctx context.Context, dsn string) (*Environment, error) {
 	if e.serving, err = newAuthority("platform-serving"); err != nil {
 		return e, err
 	}
-	if e.cluster, err = startControlPlane(ctx, e.folder, e.logs, e.binaries); err != nil {
+	if e.cluster, err = startControlPlane(ctx, e.folder, e.logs, e.binaries, audited); err != nil {
 		return e, err
 	}
 	if err := e.install(ctx); err != nil {
@@ -205,6 +206,15 @@ func (e *Environment) Kubectl() string { return e.binaries.kubectl }
 func (e *Environment) BuildPlugin(ctx context.Context) (string, error) {
 	folder := filepath.Join(e.folder, "plugin")
 	return folder, build(ctx, e.root, filepath.Join(folder, "kubectl-store"), "./cmd/kubectl-store")
+}
+
+// Programs are the processes of the cluster and of the platform's API server, by name.
+func (e *Environment) Programs() map[string]int {
+	programs := map[string]int{"apiserver": e.server.PID()}
+	for _, p := range e.cluster.programs {
+		programs[p.Name()] = p.PID()
+	}
+	return programs
 }
 
 // AuditLog is the path of the kube-apiserver's audit log.

@@ -98,7 +98,7 @@ func (e *Environment) serverFiles(ctx context.Context, name, dsn string) ([]stri
 	if err := os.WriteFile(filepath.Join(volumes["database"], "dsn"), []byte(dsn+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	args, err := serverArguments(e.objects, volumes)
+	args, err := arguments(e.objects, serviceName, volumes)
 	if err != nil {
 		return nil, err
 	}

@@ -96,6 +96,9 @@ func (p *Process) tail() []byte {
 // Signal sends a signal; it does nothing if the program has ended.
 func (p *Process) Signal(signal os.Signal) { _ = p.cmd.Process.Signal(signal) }
 
+// Name is what the program was called when it was started.
+func (p *Process) Name() string { return p.name }
+
 // PID is the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -15,6 +16,9 @@ type Scope struct {
 
 // Helper does nothing.
 func (*Scope) Helper() {}
+
+// Context is not done before the process ends.
+func (*Scope) Context() context.Context { return context.Background() }
 
 // Cleanup has f called at the end.
 func (s *Scope) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }

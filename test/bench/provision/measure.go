@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"platform.dev/stores/pkg/generated/clientset/versioned"
+	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+	"platform.dev/stores/test/bench/internal/report"
+	"platform.dev/stores/test/internal/harness"
+	"platform.dev/stores/test/internal/process"
+)
+
+// The limits of the helm-controller in Flux's benchmark.
+const (
+	memoryLimit = "1GiB"
+	processors  = 2
+)
+
+// figures are those of one number of stores.
+type figures struct {
+	stores int
+	// provisioning is from the first creation until all are ready, and steady a time
+	// after that in which nobody changes anything.
+	provisioning, steady span
+	// peak is the most memory that the provisioner ever had, in bytes.
+	peak int64
+	// settled is how the provisioner is once all is done.
+	settled state
+}
+
+// span is what was done in a time.
+type span struct {
+	took     time.Duration
+	cpu      map[string]time.Duration // by program
+	requests requests                 // of the provisioner
+	total    float64                  // requests that the kube-apiserver has answered to anybody, watches apart
+}
+
+// state is what a process holds.
+type state struct {
+	memory, heap, goroutines, clusterMemory float64 // bytes, but for goroutines
+}
+
+// measure provisions so many stores in a cluster of their own.
+func measure(ctx context.Context, o *options, size int, progress io.Writer) (*figures, error) {
+	scope := &process.Scope{}
+	defer scope.End()
+	c, err := startCluster(ctx, scope, o)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(progress, "creating %d stores\n", size)
+	f := &figures{stores: size}
+	if f.provisioning, err = c.during(ctx, func(ctx context.Context) error { return c.provision(ctx, o, size, progress) }); err != nil {
+		return nil, err
+	}
+	if err := wait(ctx, o.settle); err != nil {
+		return nil, err
+	}
+	if f.settled, err = c.state(ctx); err != nil {
+		return nil, err
+	}
+	if f.steady, err = c.during(ctx, func(ctx context.Context) error { return wait(ctx, o.steady) }); err != nil {
+		return nil, err
+	}
+	_, f.peak, err = report.Memory(c.provisioner.PID())
+	return f, err
+}
+
+// cluster is a control plane with the platform.
+type cluster struct {
+	environment *harness.Environment
+	provisioner *harness.Provisioner
+	programs    map[string]int // processes by program
+	stores      versioned.Interface
+	kube        kubernetes.Interface
+	audit       *audit
+}
+
+// startCluster starts everything, with an engine and a namespace for stores.
+func startCluster(ctx context.Context, scope *process.Scope, o *options) (*cluster, error) {
+	database, err := postgrestest.Start(postgrestest.Options{})
+	if err != nil {
+		return nil, err
+	}
+	scope.Cleanup(database.Remove)
+	environment, err := harness.Start(ctx, database.DSN(), harness.ProvisionerUser)
+	scope.Cleanup(environment.Stop)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{environment: environment, programs: map[string]int{}, audit: &audit{path: environment.AuditLog()}}
+	if c.stores, err = versioned.NewForConfig(environment.Admin()); err != nil {
+		return nil, err
+	}
+	if c.kube, err = kubernetes.NewForConfig(environment.Admin()); err != nil {
+		return nil, err
+	}
+	environment.StartControllers(scope)
+	folder, err := os.MkdirTemp("", "bench-provision")
+	if err != nil {
+		return nil, err
+	}
+	scope.Cleanup(func() { _ = os.RemoveAll(folder) })
+	repository, err := serveChart(scope, folder)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.stores.PlatformV1alpha1().Engines().Create(ctx, newEngine(repository), metav1.CreateOptions{}); err != nil {
+		return nil, fmt.Errorf("creating the engine: %w", err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: engineName}}
+	if _, err := c.kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return nil, fmt.Errorf("creating the namespace: %w", err)
+	}
+	// Whatever the shop, it sells.
+	shops := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	scope.Cleanup(shops.Close)
+	c.provisioner = environment.StartProvisioner(scope,
+		[]string{"GOMEMLIMIT=" + memoryLimit, fmt.Sprintf("GOMAXPROCS=%d", processors)},
+		fmt.Sprintf("--workers=%d", o.workers), "--storefront-address="+shops.Listener.Addr().String(), "--profiling")
+	c.programs = environment.Programs()
+	c.programs["provisioner"] = c.provisioner.PID()
+	c.programs["PostgreSQL"], err = processOf(ctx, database.DSN())
+	return c, err
+}
+
+// processOf returns the process of a database server.
+func processOf(ctx context.Context, dsn string) (int, error) {
+	connection, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return 0, fmt.Errorf("connecting to PostgreSQL: %w", err)
+	}
+	defer func() { _ = connection.Close(ctx) }()
+	return report.Parent(int(connection.PgConn().PID()))
+}
+
+// provision creates the stores and waits for them.
+func (c *cluster) provision(ctx context.Context, o *options, size int, progress io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, o.patience)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	stores := c.stores.PlatformV1alpha1().Stores(engineName)
+	group.Go(func() error { return create(ctx, stores, size) })
+	group.Go(func() error { return allReady(ctx, stores, size, progress) })
+	if o.profiles == "" {
+		return group.Wait()
+	}
+	provisioned := make(chan error, 1)
+	go func() { provisioned <- group.Wait() }()
+	// Somewhere in the middle of it.
+	err := c.profile(ctx, filepath.Join(o.profiles, fmt.Sprintf("cpu-%d.pprof", size)), "profile?seconds=10")
+	if failure := <-provisioned; failure != nil {
+		return failure
+	}
+	if err != nil {
+		return err
+	}
+	return c.profile(context.WithoutCancel(ctx), filepath.Join(o.profiles, fmt.Sprintf("heap-%d.pprof", size)), "heap")
+}
+
+// profile writes a profile of the provisioner to a file.
+func (c *cluster) profile(ctx context.Context, file, kind string) error {
+	content, err := get(context.WithoutCancel(ctx), c.provisioner.URL+"/debug/pprof/"+kind)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o644)
+}
+
+// during returns what is done while do runs.
+func (c *cluster) during(ctx context.Context, do func(context.Context) error) (span, error) {
+	before, err := c.usage(ctx)
+	if err != nil {
+		return span{}, err
+	}
+	began := time.Now()
+	if err := do(ctx); err != nil {
+		return span{}, err
+	}
+	s := span{took: time.Since(began), cpu: map[string]time.Duration{}}
+	after, err := c.usage(ctx)
+	if err != nil {
+		return span{}, err
+	}
+	for program, cpu := range after.cpu {
+		s.cpu[program] = cpu - before.cpu[program]
+	}
+	s.requests, s.total = after.requests.minus(before.requests), after.total-before.total
+	return s, nil
+}
+
+// usage is what has been used so far.
+func (c *cluster) usage(ctx context.Context) (span, error) {
+	u := span{cpu: map[string]time.Duration{}}
+	var err error
+	for program, pid := range c.programs {
+		if u.cpu[program], err = report.ProcessorTime(pid); err != nil {
+			return u, err
+		}
+	}
+	if u.requests, err = c.audit.read(); err != nil {
+		return u, err
+	}
+	metrics, err := c.kube.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return u, fmt.Errorf("reading the kube-apiserver's metrics: %w", err)
+	}
+	u.total, err = sum(metrics, "apiserver_request_total", map[string]string{"verb": "WATCH"})
+	return u, err
+}
+
+// state is what the provisioner holds now.
+func (c *cluster) state(ctx context.Context) (state, error) {
+	metrics, err := get(ctx, c.provisioner.URL+"/metrics")
+	if err != nil {
+		return state{}, err
+	}
+	var s state
+	for name, value := range map[string]*float64{"go_memstats_heap_alloc_bytes": &s.heap, "go_goroutines": &s.goroutines} {
+		if *value, err = sum(metrics, name, nil); err != nil {
+			return state{}, err
+		}
+	}
+	now, _, err := report.Memory(c.provisioner.PID())
+	if err != nil {
+		return state{}, err
+	}
+	clusterMemory, _, err := report.Memory(c.programs["kube-apiserver"])
+	s.memory, s.clusterMemory = float64(now), float64(clusterMemory)
+	return s, err
+}
+
+func get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s answered %s", url, response.Status)
+	}
+	return io.ReadAll(response.Body)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
