@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,8 +13,11 @@ import (
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
 
-// eventsAgain is when to look again at what only an event has told.
-const eventsAgain = 15 * time.Second
+// The reasons of what takes its time.
+const (
+	reasonPodStarting       = "PodStarting"
+	reasonContainerNotReady = "ContainerNotReady"
+)
 
 // brokenContainer are the reasons of waiting containers that do not go away by
 // themselves.
@@ -36,19 +38,17 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 		return result{}, fmt.Errorf("listing the pods of %s %s: %w", w.kind, w.name, err)
 	}
 	var found *result
+	var at *corev1.Pod
 	for i := range pods.Items {
-		w.nearer += reachedBy(&pods.Items[i])
-		r := podBlocker(&pods.Items[i])
-		if r == nil {
-			continue
+		pod := &pods.Items[i]
+		w.nearer += reachedBy(pod)
+		if r := podBlocker(pod); r != nil && (found == nil || w.urgency(pod, r) > w.urgency(at, found)) {
+			found, at = r, pod
 		}
-		if r.reason == corev1.PodReasonUnschedulable {
-			if err := c.explainClaims(ctx, &pods.Items[i], r); err != nil {
-				return result{}, err
-			}
-		}
-		if found == nil || (found.outcome == outcomeWaiting && r.outcome == outcomeFailed) {
-			found = r
+	}
+	if found != nil {
+		if err := c.explain(ctx, at, found); err != nil {
+			return result{}, err
 		}
 	}
 	subject := objectName(w.kind, w.name)
@@ -66,9 +66,25 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 		found.message = subject + ": " + found.message
 		return *found, nil
 	case len(pods.Items) == 0:
+		w.progress = "it has no pods yet"
+		return c.missingPods(ctx, a, w)
+	case len(pods.Items) < w.pods:
 		return c.missingPods(ctx, a, w)
 	}
 	return waiting("WorkloadProgressing", subject+": "+w.progress+".", 0), nil
+}
+
+// urgency orders what is in the way of several pods: what is wrong comes before what
+// merely takes its time. What became of a pod that was replaced comes last, but for a
+// job's, which are its attempts.
+func (w *workload) urgency(pod *corev1.Pod, r *result) int {
+	switch {
+	case pod.Status.Phase == corev1.PodFailed && w.kind != "Job":
+		return 0
+	case r.outcome == outcomeFailed:
+		return 2
+	}
+	return 1
 }
 
 // recallPods adds to r what was told of the subject's pods before it failed for
@@ -85,8 +101,12 @@ func (a *attempt) recallPods(subject string, r *result) {
 	r.message += " Before: " + strings.TrimPrefix(before.Message, subject+": ")
 }
 
-// reachedBy counts what the pod has behind it on the way to being ready.
+// reachedBy counts what the pod has behind it on the way to being ready. One that has
+// failed is on no way: each that takes its place would count as progress.
 func reachedBy(pod *corev1.Pod) int {
+	if pod.Status.Phase == corev1.PodFailed {
+		return 0
+	}
 	sum := 1
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionTrue {
@@ -115,21 +135,37 @@ func podBlocker(pod *corev1.Pod) *result {
 			return &r
 		}
 	}
+	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" {
+		r := failed("PodFailed", strings.TrimSuffix(fmt.Sprintf("Pod %s has failed: %s: %s", pod.Name, pod.Status.Reason, pod.Status.Message), ": "), 0)
+		return &r
+	}
 	statuses := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 	for i := range statuses {
 		if r := containerBlocker(pod, &statuses[i]); r != nil {
 			return r
 		}
 	}
-	for i := range pod.Status.ContainerStatuses {
-		if s := &pod.Status.ContainerStatuses[i]; s.State.Running != nil && !s.Ready {
-			r := waiting("ContainerNotReady", fmt.Sprintf("Pod %s, container %s runs and is not ready yet.", pod.Name, s.Name), 0)
-			return &r
+	if s := unreadyContainer(pod); s != nil {
+		message := fmt.Sprintf("Pod %s, container %s runs and is not ready yet", pod.Name, s.Name)
+		if t := s.LastTerminationState.Terminated; t != nil {
+			message += "; before, " + termination(pod, s.Name, t)
 		}
+		r := waiting(reasonContainerNotReady, message+".", 0)
+		return &r
 	}
 	if pod.Status.Phase == corev1.PodPending {
-		r := waiting("PodStarting", fmt.Sprintf("Pod %s is starting.", pod.Name), 0)
+		r := waiting(reasonPodStarting, fmt.Sprintf("Pod %s is starting.", pod.Name), 0)
 		return &r
+	}
+	return nil
+}
+
+// unreadyContainer is the first container that runs and is not ready, or nil.
+func unreadyContainer(pod *corev1.Pod) *corev1.ContainerStatus {
+	for i := range pod.Status.ContainerStatuses {
+		if s := &pod.Status.ContainerStatuses[i]; s.State.Running != nil && !s.Ready {
+			return s
+		}
 	}
 	return nil
 }
@@ -167,42 +203,17 @@ func termination(pod *corev1.Pod, container string, t *corev1.ContainerStateTerm
 	return text
 }
 
-// explainClaims adds to r the claims of the pod that have no volume yet.
-func (c *Controller) explainClaims(ctx context.Context, pod *corev1.Pod, r *result) error {
-	for _, volume := range pod.Spec.Volumes {
-		if volume.PersistentVolumeClaim == nil {
-			continue
-		}
-		claim, err := c.kube.CoreV1().PersistentVolumeClaims(pod.Namespace).Get(ctx, volume.PersistentVolumeClaim.ClaimName, metav1.GetOptions{})
-		if err != nil {
-			return fmt.Errorf("reading PersistentVolumeClaim %s: %w", volume.PersistentVolumeClaim.ClaimName, err)
-		}
-		if claim.Status.Phase == corev1.ClaimPending {
-			r.message += fmt.Sprintf(" PersistentVolumeClaim %s is Pending.", claim.Name)
-		}
-	}
-	return nil
-}
-
-// missingPods finds out from the workload's events why it has no pods, such as
-// a quota that is used up.
+// missingPods finds out from the workload's events why it lacks pods, such as a quota
+// that is used up.
 func (c *Controller) missingPods(ctx context.Context, a *attempt, w *workload) (result, error) {
 	subject := objectName(w.kind, w.name)
-	events, err := c.kube.CoreV1().Events(a.namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.Set{
-		"involvedObject.kind": w.kind, "involvedObject.name": w.name, "type": corev1.EventTypeWarning,
-	}.String()})
+	event, err := c.newestWarning(ctx, a.namespace, fields.Set{"involvedObject.kind": w.kind, "involvedObject.name": w.name})
 	if err != nil {
-		return result{}, fmt.Errorf("listing the events of %s %s: %w", w.kind, w.name, err)
+		return result{}, err
 	}
-	newest := -1
-	for i := range events.Items {
-		if newest < 0 || events.Items[newest].LastTimestamp.Before(&events.Items[i].LastTimestamp) {
-			newest = i
-		}
-	}
-	if newest >= 0 {
+	if event != nil {
 		// Nothing that is watched changes when pods become possible.
-		return failed(events.Items[newest].Reason, subject+": "+events.Items[newest].Message, eventsAgain), nil
+		return failed(event.Reason, subject+": "+event.Message, eventsAgain), nil
 	}
-	return waiting("WorkloadProgressing", subject+": it has no pods yet.", 0), nil
+	return waiting("WorkloadProgressing", subject+": "+w.progress+".", 0), nil
 }

@@ -87,10 +87,10 @@ const reasonOther = "Other"
 // containers report is without bounds, and each reason would be a series.
 var failureReasons = sets.New(append([]string{
 	"BackupFailed", "CredentialsLost", "ChartUnavailable", "ContainerFailed", "EngineNotFound", "Error", "Forbidden", "Hibernated", "InvalidEngine", "InvalidValues",
-	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "ReleaseFailed", "RevisionLost", "RollbackFailed",
+	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "PodFailed", "ReleaseFailed", "RevisionLost", "RollbackFailed",
 	"UpgradeFailed", "VersionNotOffered", reasonDrifted,
 	// Of workloads and pods.
-	"FailedCreate", "FailedMount", "FailedScheduling", corev1.PodReasonUnschedulable,
+	"FailedAttachVolume", "FailedCreate", "FailedCreatePodSandBox", "FailedMount", "FailedScheduling", corev1.PodReasonUnschedulable,
 }, brokenContainer...)...)
 
 // failure counts a step that fails for another reason than before.

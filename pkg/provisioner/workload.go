@@ -24,6 +24,9 @@ type workload struct {
 	selector   *metav1.LabelSelector
 	generation int64
 	ready      bool
+	// pods is how many it is to have at least, where its own status does not tell why
+	// one cannot be made.
+	pods int
 	// nearer counts what its pods have reached, while it is not ready.
 	nearer int
 	// broken is set when the workload's own status says what is wrong.
@@ -215,7 +218,7 @@ func statefulSet(s *appsv1.StatefulSet) workload {
 	want := ptr.Deref(s.Spec.Replicas, 1)
 	status := s.Status
 	return workload{
-		kind: "StatefulSet", name: s.Name, generation: s.Generation, selector: s.Spec.Selector,
+		kind: "StatefulSet", name: s.Name, generation: s.Generation, selector: s.Spec.Selector, pods: int(want),
 		ready: status.ObservedGeneration >= s.Generation && status.Replicas == want && status.ReadyReplicas == want &&
 			status.UpdateRevision == status.CurrentRevision,
 		progress: fmt.Sprintf("%d of %d replicas are ready", status.ReadyReplicas, want),
