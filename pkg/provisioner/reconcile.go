@@ -141,8 +141,11 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 				// An answer counts only if all before it was done when it came.
 				c.probes.forget(a.store.UID)
 			}
-			if i > slices.Index(stepNames, v1alpha1.ConditionReleaseInstalled) {
+			switch released := slices.Index(stepNames, v1alpha1.ConditionReleaseInstalled); {
+			case i > released:
 				r = c.overdue(a, name, r, i*100_000+a.reached())
+			case i < released || a.problem != nil:
+				r = c.tooLong(a, name, r)
 			}
 			c.stopAt(a, name, r)
 			return r.again, c.writeStatus(ctx, a)

@@ -232,6 +232,40 @@ func TestFailedReleaseIsRetriedWithPatience(t *testing.T) {
 	wantCondition(t, store, v1alpha1.ConditionReleaseInstalled, metav1.ConditionTrue, "ReleaseDeployed")
 }
 
+// What fails is tried for ever, never by taking down what is there, and with the same
+// secrets.
+func TestRetriesNeverEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.helm.Fail = func(string) error { return errors.New("the cluster says no") }
+	w.reconcileOnce(t)
+	secrets := w.kube.CoreV1().Secrets(testNamespace)
+	before, err := secrets.Get(t.Context(), CredentialsSecret, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const retries = 20
+	want := []string{"install"}
+	for range retries {
+		w.clock = w.clock.Add(retryMost * 5 / 4) // The longest wait, with its jitter.
+		w.reconcileOnce(t)
+		want = append(want, "upgrade")
+	}
+	if diff := cmp.Diff(want, w.helm.Actions()); diff != "" {
+		t.Errorf("Helm was asked for (-want +got):\n%s", diff)
+	}
+	after, err := secrets.Get(t.Context(), CredentialsSecret, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the credentials have changed (-before +after):\n%s", diff)
+	}
+	w.helm.Fail = nil
+	w.clock = w.clock.Add(retryMost * 5 / 4)
+	w.becomeReady(t)
+}
+
 func TestMissingWorkloadIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testStore(), completeJob("migrate"))

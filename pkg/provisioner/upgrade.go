@@ -205,6 +205,28 @@ func (c *Controller) overdue(a *attempt, name string, r result, reached int) res
 	case c.mayTakeBack(a):
 		return c.takeBack(a, fmt.Sprintf("There was no progress for %s. %s", deadline, r.message))
 	}
+	return noProgress(r, deadline)
+}
+
+// tooLong judges a step that is not done though nothing of the release is at work yet:
+// all the progress there can be is that it ends. It is Stalled after the engine's
+// progress deadline, and still tried.
+func (c *Controller) tooLong(a *attempt, name string, r result) result {
+	deadline := a.deadline()
+	left := deadline - a.since(name, c.now())
+	switch {
+	case r.stalled:
+		return r
+	case left <= 0:
+		return noProgress(r, deadline)
+	case r.again == 0 || left < r.again:
+		r.again = left
+	}
+	return r
+}
+
+// noProgress is r when it has been so for the deadline.
+func noProgress(r result, deadline time.Duration) result {
 	r.stalled = true
 	r.message = fmt.Sprintf("%s There was no progress for %s.", r.message, deadline)
 	return r

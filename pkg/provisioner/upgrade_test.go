@@ -220,6 +220,48 @@ func TestProgressPutsTheDeadlineOff(t *testing.T) {
 	}
 }
 
+// Pods that fail and are replaced come no nearer, however many there have been.
+func TestFailedPodIsNoProgress(t *testing.T) {
+	t.Parallel()
+	pod := &corev1.Pod{Status: corev1.PodStatus{
+		Phase: corev1.PodFailed, Reason: "Evicted",
+		Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}},
+	}}
+	if got := reachedBy(pod); got != 0 {
+		t.Errorf("an evicted pod counts %d, want 0", got)
+	}
+}
+
+// Steps before there is a release have a deadline too, and go on when they can.
+func TestStepBeforeTheReleaseHasADeadline(t *testing.T) {
+	t.Parallel()
+	w := sellingWorld(t)
+	quotas := w.kube.CoreV1().ResourceQuotas(testNamespace)
+	quota, err := quotas.Get(t.Context(), "store-plan", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quota.Status.Hard = corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse("2")}
+	if _, err := quotas.UpdateStatus(t.Context(), quota, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.change(t, func(s *v1alpha1.Store) { s.Spec.Plan = "large" })
+	w.reconcileOnce(t)
+	w.clock = w.clock.Add(59 * time.Second)
+	wantNoCondition(t, w.reconcileOnce(t), v1alpha1.ConditionStalled)
+	w.clock = w.clock.Add(time.Second)
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionStalled, metav1.ConditionTrue, "RaisingQuota")
+	if got, want := readyMessage(store), "Waiting for the raised quota to be in force. There was no progress for 1m0s."; got != want {
+		t.Errorf("the message is %q, want %q", got, want)
+	}
+	quota.Status.Hard = corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse("8")}
+	if _, err := quotas.UpdateStatus(t.Context(), quota, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.becomeReady(t)
+}
+
 // A migration that has failed for good is not waited for, and what its pods said
 // while there were some is told.
 func TestUpgradeWhoseJobFailsIsTakenBackAtOnce(t *testing.T) {
