@@ -71,26 +71,35 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, clients := range benchmarkClients {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
 			f := newFixture(b, withTransformer(nil))
-			pods := make(chan *example.Pod, 4*clients)
-			for i := range cap(pods) {
-				out := &example.Pod{}
-				name := fmt.Sprint(i)
-				if err := f.Create(b.Context(), podKey(name), largePod(name), out, 0); err != nil {
-					b.Fatal(err)
-				}
-				pods <- out
-			}
+			pods := createPods(b, f, 4*clients)
 			b.ResetTimer()
-			concurrently(b, clients, func(i int) error {
-				pod, out := <-pods, &example.Pod{}
-				err := f.GuaranteedUpdate(context.Background(), podKey(pod.Name), out, false, nil, storage.SimpleUpdate(
-					func(obj runtime.Object) (runtime.Object, error) {
-						obj.(*example.Pod).Labels = map[string]string{"step": fmt.Sprint(i)}
-						return obj, nil
-					}), pod)
-				pods <- out
-				return err
-			})
+			concurrently(b, clients, func(int) error { return f.step(pods) })
 		})
 	}
+}
+
+// createPods returns large pods as they are in the cache.
+func createPods(b *testing.B, f *fixture, count int) chan *example.Pod {
+	b.Helper()
+	pods := make(chan *example.Pod, count)
+	for i := range count {
+		out, name := &example.Pod{}, fmt.Sprint(i)
+		if err := f.Create(b.Context(), podKey(name), largePod(name), out, 0); err != nil {
+			b.Fatal(err)
+		}
+		pods <- out
+	}
+	return pods
+}
+
+// step updates one of the pods from the cache and puts the result there.
+func (f *fixture) step(pods chan *example.Pod) error {
+	pod, out := <-pods, &example.Pod{}
+	err := f.GuaranteedUpdate(context.Background(), podKey(pod.Name), out, false, nil, storage.SimpleUpdate(
+		func(obj runtime.Object) (runtime.Object, error) {
+			obj.(*example.Pod).Labels = map[string]string{"step": pod.ResourceVersion}
+			return obj, nil
+		}), pod)
+	pods <- out
+	return err
 }

@@ -226,46 +226,62 @@ func TestRateClaims(t *testing.T) {
 	}
 }
 
-// TestRefusedClaimsHurtNobodyElse sends one batch of which the database refuses parts.
+// TestRefusedClaimsHurtNobodyElse sends one batch of which the database refuses parts,
+// with a write without claims whose condition holds, and one whose does not.
 func TestRefusedClaimsHurtNobodyElse(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, withClaims(claims.Limits{}))
 	take := func(node string) *claims.Change {
 		return &claims.Change{Take: claims.Holding{Unique: []string{node}}}
 	}
-	b := &batchAttempt{id: 4720, writes: []*write{
-		{kind: created, key: podKey("a"), value: []byte("v"), claims: take("n")},
-		{kind: created, key: podKey("b"), value: []byte("v"), claims: take("n")},
-		{kind: created, key: podKey("c"), value: []byte("v")},
-		{kind: updated, key: podKey("d"), value: []byte("v"), expect: 1, claims: take("m")},
-		{kind: created, key: podKey("e"), value: []byte("v"), claims: take("m")},
-	}}
-	changes, err := f.db.send(t.Context(), b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var applied []string
-	for _, c := range changes {
-		applied = append(applied, c.key)
-	}
-	if diff := cmp.Diff([]string{podKey("a"), podKey("c"), podKey("e")}, applied); diff != "" {
-		t.Errorf("applied (-want +got):\n%s", diff)
-	}
-	for i, w := range b.writes {
-		if refused := errors.As(w.refused, new(*claims.TakenError)); refused != (i == 1) {
-			t.Errorf("write %d is refused with %v", i, w.refused)
-		}
-	}
-	checkDense(t, f.db)
+	for name, test := range map[string]struct {
+		last *write
+		want []string // applied, in order of the revisions
+	}{
+		"sets":       {&write{kind: created, key: podKey("f"), value: []byte("v")}, []string{"c", "f", "a", "e"}},
+		"one by one": {&write{kind: deleted, key: podKey("f"), expect: 1}, []string{"a", "c", "e"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, withClaims(claims.Limits{}))
+			b := &batchAttempt{id: 4720, writes: []*write{
+				{kind: created, key: podKey("a"), value: []byte("v"), claims: take("n")},
+				{kind: created, key: podKey("b"), value: []byte("v"), claims: take("n")},
+				{kind: created, key: podKey("c"), value: []byte("v")},
+				{kind: updated, key: podKey("d"), value: []byte("v"), expect: 1, claims: take("m")},
+				{kind: created, key: podKey("e"), value: []byte("v"), claims: take("m")},
+				test.last,
+			}}
+			changes, err := f.db.send(t.Context(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			base := changes[0].rev
+			var applied []string
+			for i, c := range changes {
+				if applied = append(applied, strings.TrimPrefix(c.key, podKey(""))); c.rev != base+int64(i) {
+					t.Errorf("%s has revision %d, want %d", c.key, c.rev, base+int64(i))
+				}
+			}
+			if diff := cmp.Diff(test.want, applied); diff != "" {
+				t.Errorf("applied (-want +got):\n%s", diff)
+			}
+			for i, w := range b.writes {
+				if refused := errors.As(w.refused, new(*claims.TakenError)); refused != (i == 1) {
+					t.Errorf("write %d is refused with %v", i, w.refused)
+				}
+			}
+			checkDense(t, f.db)
 
-	// The answer is lost: what was not applied is not reported as a conflict.
-	if changes, err = f.db.resolve(t.Context(), b, io.ErrUnexpectedEOF); err != nil || len(changes) != 3 {
-		t.Fatalf("found %d changes, error %v", len(changes), err)
-	}
-	for i, w := range b.writes {
-		if apierrors.IsServiceUnavailable(w.refused) != (i == 1 || i == 3) {
-			t.Errorf("write %d is answered %v", i, w.refused)
-		}
+			// The answer is lost: what was not applied is not reported as a conflict.
+			if changes, err = f.db.resolve(t.Context(), b, io.ErrUnexpectedEOF); err != nil || len(changes) != len(test.want) {
+				t.Fatalf("found %d changes, error %v", len(changes), err)
+			}
+			for i, w := range b.writes {
+				if apierrors.IsServiceUnavailable(w.refused) != (i == 1 || i == 3) {
+					t.Errorf("write %d is answered %v", i, w.refused)
+				}
+			}
+		})
 	}
 }
 

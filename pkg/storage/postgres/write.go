@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,12 +50,12 @@ func (d *Database) answer(ctx context.Context, writes []*write, changes []*chang
 		case err != nil:
 			w.done <- outcome{err: translate(ctx, "writing", w.key, err)}
 			d.writes.requeue(rivals)
+		case c != nil: // though refused by an attempt that failed
+			w.done <- outcome{rev: c.rev}
+			lose(rivals, c)
 		case w.refused != nil:
 			w.done <- outcome{err: w.refused}
 			d.writes.requeue(rivals)
-		case c != nil:
-			w.done <- outcome{rev: c.rev}
-			lose(rivals, c)
 		default:
 			// The key was not at the revision expected, and no key ever returns to one.
 			w.done <- outcome{}
@@ -93,8 +92,8 @@ func (d *Database) attempt(ctx context.Context, writes []*write) ([]*change, err
 	return changes, err
 }
 
-// send tries the fast way, which needs every write of the batch to succeed, then the
-// slow one, which decides one by one. Claims are always decided so.
+// send tries the fast way, which needs every write of the batch without claims to
+// succeed, then the slow one, which decides one by one.
 func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
@@ -105,9 +104,6 @@ func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error)
 	defer conn.Release()
 	b.session, _ = conn.Conn().PgConn().CustomData()[sessionKey].(session)
 
-	if b.claims() {
-		return d.sendEach(ctx, conn, b)
-	}
 	changes, err := d.sendAll(ctx, conn, b)
 	switch {
 	case !isConflict(err):
@@ -121,24 +117,33 @@ func (d *Database) send(ctx context.Context, b *batchAttempt) ([]*change, error)
 
 // sendAll commits the whole batch in one network round trip: all statements up to the
 // pipeline's single sync are one transaction, so the lock of the counter is never held
-// while the server waits for us. Revisions go to the writes by their kinds.
+// while the server waits for us. Revisions go to the writes by their kinds, and last to
+// those with claims, which are decided one by one.
 func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
 	var (
 		batch   pgx.Batch
 		base    int64
 		ordered []*write
 		removed = map[string][]byte{}
+		decided []*change
 	)
-	batch.Queue(advanceQuery, len(b.writes)).QueryRow(func(row pgx.Row) error { return row.Scan(&base) })
-	for kind, ops := range b.columns() {
+	byKind, claiming := b.columns()
+	plain := len(b.writes) - len(claiming.writes)
+	if plain > 0 {
+		batch.Queue(advanceQuery, plain).QueryRow(func(row pgx.Row) error { return row.Scan(&base) })
+	}
+	for kind, ops := range byKind {
 		if len(ops.writes) == 0 {
 			continue
 		}
-		queued := batch.Queue(statements[kind], ops.arguments(b.id, len(b.writes)-len(ordered))...)
+		queued := batch.Queue(statements[kind], ops.arguments(b.id, plain-len(ordered))...)
 		if kind == int(deleted) {
 			queued.Query(func(rows pgx.Rows) error { return ops.scanRemoved(rows, removed) })
 		}
 		ordered = append(ordered, ops.writes...)
+	}
+	if len(claiming.writes) > 0 {
+		claiming.queueEach(&batch, b.id, &decided)
 	}
 	d.queueNotify(&batch)
 	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
@@ -148,7 +153,7 @@ func (d *Database) sendAll(ctx context.Context, conn *pgxpool.Conn, b *batchAtte
 	for i, w := range ordered {
 		changes[i] = w.change(base+int64(i)+1, removed[w.key])
 	}
-	return changes, nil
+	return append(changes, decided...), nil
 }
 
 // statements apply the writes of a batch that are of one kind.
@@ -182,15 +187,26 @@ func (c *columns) scanRemoved(rows pgx.Rows, removed map[string][]byte) error {
 
 // sendEach has the server decide write by write.
 func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAttempt) ([]*change, error) {
-	var all columns
+	var (
+		batch   pgx.Batch
+		all     columns
+		changes []*change
+	)
 	for _, w := range b.writes {
 		all.add(w)
 	}
-	var (
-		batch   pgx.Batch
-		changes []*change
-	)
-	batch.Queue(applyBatchQuery, b.id, all.kind, all.key, all.expect, all.value, all.ttl, all.actor, all.auditID, all.verb, all.claims).Query(
+	all.queueEach(&batch, b.id, &changes)
+	d.queueNotify(&batch)
+	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// queueEach queues the statement that decides write by write. It adds what was applied
+// to changes, in order, and notes in each write why its claims were refused.
+func (c *columns) queueEach(batch *pgx.Batch, id int64, changes *[]*change) {
+	batch.Queue(applyBatchQuery, id, c.kind, c.key, c.expect, c.value, c.ttl, c.actor, c.auditID, c.verb, c.claims).Query(
 		func(rows pgx.Rows) error {
 			var (
 				ord     int64
@@ -199,21 +215,16 @@ func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAtt
 				reason  *refusal
 			)
 			_, err := pgx.ForEachRow(rows, []any{&ord, &rev, &removed, &reason}, func() error {
-				w := b.writes[ord-1]
+				w := c.writes[ord-1]
 				if rev == nil {
 					w.refused = reason.of(w.claims)
 					return nil
 				}
-				changes = append(changes, w.change(*rev, removed))
+				*changes = append(*changes, w.change(*rev, removed))
 				return nil
 			})
 			return err
 		})
-	d.queueNotify(&batch)
-	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, err
-	}
-	return changes, nil
 }
 
 // change is what the write became at revision rev.
@@ -254,15 +265,14 @@ func (c *columns) add(w *write) {
 	c.claims = append(c.claims, parameterOf(w.claims))
 }
 
-// columns sorts the writes by kind.
-func (b *batchAttempt) columns() (byKind [3]columns) {
+// columns sorts the writes by kind, and those with claims apart.
+func (b *batchAttempt) columns() (byKind [3]columns, claiming columns) {
 	for _, w := range b.writes {
-		byKind[w.kind].add(w)
+		if w.claims != nil {
+			claiming.add(w)
+		} else {
+			byKind[w.kind].add(w)
+		}
 	}
-	return byKind
-}
-
-// claims reports whether a write of the batch changes any.
-func (b *batchAttempt) claims() bool {
-	return slices.ContainsFunc(b.writes, func(w *write) bool { return w.claims != nil })
+	return byKind, claiming
 }
