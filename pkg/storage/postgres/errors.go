@@ -30,14 +30,26 @@ const (
 	codeDeadlock              = "40P01"
 	codeNoSchema              = "3F000" // or none that the role may see
 	codeInsufficientPrivilege = "42501"
+	codeDiskFull              = "53100"
+	codeOutOfMemory           = "53200"
+	codeTooManyConnections    = "53300"
 	codeLockNotAvailable      = "55P03"
 	codeWrongState            = "55000" // the server is a standby
+	codeQueryCanceled         = "57014" // by somebody, or by statement_timeout
 )
 
-// unavailable tells the client that the database cannot be reached and that nothing
-// was changed. The retry hint makes client-go and kubectl try again on their own.
+// Classes of PostgreSQL error codes, which start with them.
+const (
+	classConnection = "08"
+	classRollback   = "40" // deadlock, serialization failure
+	classResources  = "53"
+	classOperator   = "57" // shutdown, start-up, cancellation
+)
+
+// unavailable tells the client that the database cannot do now what it was asked and that
+// nothing was changed. The retry hint makes client-go and kubectl try again on their own.
 func unavailable(err error) error {
-	status := apierrors.NewServiceUnavailable(fmt.Sprintf("the database is not available: %v", cause(err)))
+	status := apierrors.NewServiceUnavailable(fmt.Sprintf("the database is not available: %s; nothing was changed, try again", cause(err)))
 	status.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	return status
 }
@@ -47,8 +59,8 @@ func cause(err error) string {
 	var pgErr *pgconn.PgError
 	var netErr *net.OpError
 	switch {
-	case errors.As(err, &pgErr) && isUnavailableCode(pgErr.Code):
-		return pgErr.Message
+	case errors.As(err, &pgErr) && trouble(pgErr.Code) != "":
+		return trouble(pgErr.Code)
 	case errors.As(err, &netErr):
 		return netErr.Err.Error()
 	case errors.Is(err, errClosed):
@@ -60,6 +72,36 @@ func cause(err error) string {
 	}
 }
 
+// trouble says in a few words what an error code means that may pass, else nothing.
+func trouble(code string) string {
+	switch code {
+	case codeDiskFull:
+		return "its disk is full"
+	case codeOutOfMemory:
+		return "it is out of memory"
+	case codeTooManyConnections:
+		return "it has too many connections"
+	case codeReadOnly, codeWrongState:
+		return "it is read-only, as a standby is"
+	case codeLockNotAvailable:
+		return "a lock was held for too long"
+	case codeQueryCanceled:
+		return "the statement was canceled, or took longer than statement_timeout"
+	}
+	switch code[:min(2, len(code))] {
+	case classConnection:
+		return "connection lost"
+	case classRollback:
+		return "the transaction was in the way of another"
+	case classResources:
+		return "it is out of resources"
+	case classOperator:
+		return "it is shutting down or starting"
+	default:
+		return ""
+	}
+}
+
 // translate turns an error of the driver into one of the API: a timeout, a retriable
 // unavailability, or an internal error. Callers map the outcomes that have a meaning
 // (conflict, not found) before.
@@ -68,13 +110,13 @@ func translate(ctx context.Context, doing, key string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &status), errors.As(err, new(*storage.StorageError)), claims.IsRefusal(err):
+	case errors.As(err, &status), errors.As(err, new(*storage.StorageError)), storage.IsInternalError(err), claims.IsRefusal(err):
 		return err
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return storage.NewTimeoutError(key, doing+" did not complete within the requested timeout")
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
-	case isUnavailable(err):
+	case isUnavailable(err), isRolledBack(err):
 		return unavailable(err)
 	default:
 		return storage.NewInternalError(fmt.Errorf("%s: %w", doing, err))
@@ -88,17 +130,17 @@ func isUnavailable(err error) bool {
 	case errors.Is(err, errClosed), errors.As(err, new(*pgconn.ConnectError)):
 		return true
 	case errors.As(err, &pgErr):
-		return isUnavailableCode(pgErr.Code)
+		return trouble(pgErr.Code) != "" && !isRolledBack(err)
 	default:
 		return isConnectionLoss(err)
 	}
 }
 
-func isUnavailableCode(code string) bool {
-	return strings.HasPrefix(code, "08") || // connection exception
-		strings.HasPrefix(code, "53") || // insufficient resources
-		strings.HasPrefix(code, "57P") || // shutdown, start-up
-		code == codeLockNotAvailable || code == codeReadOnly || code == codeWrongState
+// isRolledBack reports whether a transaction made way for another: unlike when the server
+// is unavailable, the same one may succeed at once.
+func isRolledBack(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && strings.HasPrefix(pgErr.Code, classRollback)
 }
 
 // isConnectionLoss reports whether err tells nothing about what the server did.
