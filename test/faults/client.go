@@ -11,19 +11,22 @@ import (
 // that are under way.
 var callDeadlines = []time.Duration{20 * time.Millisecond, 500 * time.Millisecond, 4 * time.Second, 4 * time.Second, 4 * time.Second}
 
-// client makes one call after the other, each to any replica, and records them.
+// client makes one call after the other and records them. Every other client makes
+// each to any replica. The rest stay with one, so that the load goes on when a replica
+// hangs, where sooner or later all those that wander wait.
 func (e *episode) client(ctx context.Context, number int, rng *rand.Rand) {
 	var calls []*call
+	performers := e.performers()
+	if number%2 == 0 {
+		at := number / 2 % len(performers)
+		performers = performers[at : at+1]
+	}
 	known := map[string]item{} // what this client believes, for suggestions
 	for n := 0; ctx.Err() == nil; n++ {
 		r := e.nextRequest(fmt.Sprintf("c%d-%d", number, n), known, rng)
-		var to performer = e.worker
-		if n := rng.IntN(len(e.replicas) + 1); n < len(e.replicas) {
-			to = e.replicas[n]
-		}
 		c := &call{request: r, began: e.now()}
 		// Calls outlive the load, so that as few as possible are unknown.
-		c.result = to.perform(context.WithoutCancel(ctx), r)
+		c.result = performers[rng.IntN(len(performers))].perform(context.WithoutCancel(ctx), r)
 		c.ended = e.now()
 		calls = append(calls, c)
 		e.operations.Add(1)

@@ -177,6 +177,15 @@ func (e *episode) proxies() []*proxy {
 	return all
 }
 
+// performers are what clients can make calls to.
+func (e *episode) performers() []performer {
+	all := []performer{e.worker}
+	for _, r := range e.replicas {
+		all = append(all, r)
+	}
+	return all
+}
+
 // run loads the database until the nemesis has done its work and enough was called,
 // then heals everything and waits for calm.
 func (e *episode) run(ctx context.Context, operations, sessions int, rng *rand.Rand) error {
