@@ -254,8 +254,9 @@ func (r *records) checkKeys() {
 	for _, c := range r.calls {
 		r.place(c)
 	}
+	open := r.openDeletions()
 	for key, deletions := range r.unasked {
-		r.placeDeletions(key, deletions)
+		r.placeDeletions(key, deletions, open[key])
 	}
 	for key, calls := range r.byKey {
 		r.checked++
@@ -321,21 +322,31 @@ func (r *records) jumpOf(key string) *jump {
 	return nil
 }
 
-// placeDeletions explains deletions by expiry or by calls of unknown outcome.
-func (r *records) placeDeletions(key string, deletions []*call) {
-	var began []int64
+// openDeletions returns, by key, when the calls began that may have deleted without an
+// acknowledgement.
+func (r *records) openDeletions() map[string][]int64 {
+	began := map[string][]int64{}
 	for _, c := range r.calls {
-		j := r.jumpOf(key)
-		open := c.Outcome == unknown || c.Outcome == failed && j != nil && c.ended >= j.asked
-		if c.Key == key && c.Kind == remove && open {
-			began = append(began, c.began)
+		if c.Kind != remove || c.Outcome != unknown && c.Outcome != failed {
+			continue
+		}
+		j := r.jumpOf(c.Key)
+		if c.Outcome == unknown || j != nil && c.ended >= j.asked {
+			began[c.Key] = append(began[c.Key], c.began)
 		}
 	}
+	return began
+}
+
+// placeDeletions explains deletions by expiry or by calls of unknown outcome, of which
+// it is given the beginnings.
+func (r *records) placeDeletions(key string, deletions []*call, began []int64) {
 	if len(deletions) > len(began) && !isMortal(key) {
 		r.found.add("deletion nobody asked for", "%s: %d, of unknown outcome are %d", key, len(deletions), len(began))
 	}
+	j := r.jumpOf(key)
 	for _, d := range deletions {
-		if j := r.jumpOf(key); j != nil && r.afterwards(r.eraOf(j.known), d.After.Rev) {
+		if j != nil && r.afterwards(r.eraOf(j.known), d.After.Rev) {
 			continue
 		}
 		if d.began = 0; !isMortal(key) && len(began) > 0 {
