@@ -264,7 +264,7 @@ func (r *records) checkKeys() {
 		case porcupine.Illegal:
 			r.found.add("not linearizable", "%s\n%s", key, describe(calls))
 		case porcupine.Unknown:
-			r.found.add("not decided", "%s with %d calls", key, len(calls))
+			r.found.add("not decided", "%s\n%s", key, describe(calls))
 		}
 	}
 }
@@ -301,7 +301,7 @@ func (r *records) perhaps(c *call, j *jump) {
 	guess := *c
 	guess.Outcome, guess.began, guess.ended = unknown, max(c.began, j.asked), never
 	guess.After = item{Key: c.Key, Value: c.After.Value, Rev: unsure}
-	if c.Kind == create {
+	if c.Kind != remove && guess.After.Value == "" {
 		guess.After.Value = c.Value + ".1"
 	}
 	r.byKey[c.Key] = append(r.byKey[c.Key], &guess)

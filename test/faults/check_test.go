@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -64,6 +65,20 @@ func unseenStory(value string) *records {
 	return r
 }
 
+// givenUpStory is of many calls that were given up before a failover, which may all have
+// been done just before it, and one that got an answer.
+func givenUpStory(answer item) *records {
+	r := failOverStory()
+	for n := range 30 {
+		r.calls = append(r.calls, &call{began: 41, ended: 42, request: request{
+			Kind: []kind{update, remove, create}[n%3], Key: "g0/k1", Value: fmt.Sprint("x", n),
+		}})
+	}
+	r.calls = append(r.calls, &call{request: request{Kind: get, Key: "g0/k1"}, began: 66, ended: 84,
+		result: result{Outcome: done, Before: answer, After: answer}})
+	return r
+}
+
 // TestCheckerAcceptsWhatIsRight guards against a checker that finds fault with anything.
 func TestCheckerAcceptsWhatIsRight(t *testing.T) {
 	cases := map[string]func() *records{
@@ -92,6 +107,8 @@ func TestCheckerAcceptsWhatIsRight(t *testing.T) {
 			return r
 		},
 		"read by one and then lost by a failover": func() *records { return unseenStory("x.1") },
+		"read while many may have written":        func() *records { return givenUpStory(item{"g0/k1", "b.1", 3}) },
+		"read of what one of many wrote":          func() *records { return givenUpStory(item{"g0/k1", "x5.1", 6}) },
 	}
 	for name, make := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -152,6 +169,8 @@ func TestCheckerFinds(t *testing.T) {
 			r.eras[1].initial = []item{{"g0/k1", "b.1", 3}, {"g0/k9", "z.1", 2}}
 		}, "not a prefix"},
 		"read of what nobody wrote": {func() *records { return unseenStory("z.1") }, func(*records) {}, "not linearizable"},
+		"read of what none of many wrote": {
+			func() *records { return givenUpStory(item{"g0/k1", "a.1", 2}) }, func(*records) {}, "not linearizable"},
 		"watch that goes on after a failover": {failOverStory, func(r *records) {
 			s := r.sessions[0]
 			s.events, s.end = append(s.events, seen{1004, 1}), 1004
