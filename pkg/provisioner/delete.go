@@ -57,8 +57,11 @@ func (c *Controller) delete(ctx context.Context, a *attempt) (time.Duration, err
 				return 0, err
 			}
 		}
-		message := fmt.Sprintf("Waiting for namespace %s to go.%s", a.namespace, namespaceBlockers(ns))
-		return lookAgain, c.deleting(ctx, a, message)
+		stuck, err := c.stuckOn(ctx, a, ns)
+		if err != nil {
+			return 0, err
+		}
+		return lookAgain, c.deleting(ctx, a, fmt.Sprintf("Waiting for namespace %s to go.%s", a.namespace, stuck))
 	}
 	volumes, err := c.volumesOf(a.namespace)
 	if err != nil {
@@ -80,6 +83,7 @@ func (c *Controller) deleteNamespace(ctx context.Context, a *attempt, ns *corev1
 	if err := c.uninstall(ctx, a); err != nil {
 		klog.FromContext(ctx).Error(err, "Deleting the namespace with the release in it", "namespace", ns.Name)
 	}
+	c.noteHeld(ctx, a)
 	err := c.kube.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &ns.UID},
 	})

@@ -9,6 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	clientgotesting "k8s.io/client-go/testing"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -79,26 +82,72 @@ func TestDeleteIsVerified(t *testing.T) {
 	w.reconcileOnce(t) // A store that waits for somebody else is no business of ours.
 }
 
+// stayTerminating has the namespace stay when it is deleted, for these reasons.
+func (w *world) stayTerminating(conditions ...corev1.NamespaceCondition) {
+	w.kube.PrependReactor("delete", "namespaces", func(clientgotesting.Action) (bool, runtime.Object, error) {
+		namespaces := corev1.SchemeGroupVersion.WithResource("namespaces")
+		obj, err := w.kube.Tracker().Get(namespaces, "", testNamespace)
+		if err != nil {
+			return true, nil, err
+		}
+		ns := obj.(*corev1.Namespace).DeepCopy()
+		now := metav1.NewTime(w.clock)
+		ns.DeletionTimestamp, ns.Finalizers, ns.Status.Conditions = &now, []string{"kubernetes"}, conditions
+		return true, nil, w.kube.Tracker().Update(namespaces, ns, "")
+	})
+}
+
 func TestDeleteNamesWhatBlocksTheNamespace(t *testing.T) {
 	t.Parallel()
-	w := deletedWorld(t, v1alpha1.DeletionPolicyDelete)
-	ns, err := w.kube.CoreV1().Namespaces().Get(t.Context(), testNamespace, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	finalizers := corev1.NamespaceCondition{Type: corev1.NamespaceFinalizersRemaining, Status: corev1.ConditionTrue, Message: "Some content in the namespace has finalizers remaining: x.io/lock in 1 resource instances"}
+	content := corev1.NamespaceCondition{Type: corev1.NamespaceContentRemaining, Status: corev1.ConditionTrue, Message: "Some resources are remaining: pods. has 1 resource instances"}
+	forbidden := func(w *world) {
+		w.kube.PrependReactor("list", "pods", func(clientgotesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(corev1.Resource("pods"), "", errors.New("the RoleBinding is gone"))
+		})
 	}
-	now := metav1.NewTime(w.clock)
-	ns.DeletionTimestamp, ns.Finalizers = &now, []string{"kubernetes"}
-	ns.Status.Conditions = []corev1.NamespaceCondition{
-		{Type: corev1.NamespaceFinalizersRemaining, Status: corev1.ConditionTrue, Message: "x.io/lock in 1 resource instances"},
-		{Type: corev1.NamespaceDeletionDiscoveryFailure, Status: corev1.ConditionFalse, Message: "all fine"},
-	}
-	if err := w.kube.Tracker().Update(corev1.SchemeGroupVersion.WithResource("namespaces"), ns, ""); err != nil {
-		t.Fatal(err)
-	}
-	store := w.reconcileOnce(t)
-	want := "Waiting for namespace " + testNamespace + " to go. NamespaceFinalizersRemaining: x.io/lock in 1 resource instances"
-	if got := readyMessage(store); got != want {
-		t.Errorf("the message is %q, want %q", got, want)
+	for name, tc := range map[string]struct {
+		conditions []corev1.NamespaceCondition
+		prepare    func(*world)
+		want       string
+	}{
+		"nothing yet":    {nil, nil, ""},
+		"nothing is bad": {[]corev1.NamespaceCondition{{Type: corev1.NamespaceDeletionDiscoveryFailure, Status: corev1.ConditionFalse, Message: "all fine"}}, nil, ""},
+		"finalizers": {[]corev1.NamespaceCondition{finalizers}, nil,
+			" NamespaceFinalizersRemaining: " + finalizers.Message + " services/shop has finalizer x.io/lock."},
+		"finalizers, after a restart": {[]corev1.NamespaceCondition{finalizers}, func(w *world) { w.memories = map[cacheKey]*memory{} },
+			" NamespaceFinalizersRemaining: " + finalizers.Message},
+		"a pod": {[]corev1.NamespaceCondition{content}, nil,
+			" NamespaceContentRemaining: " + content.Message + ` Pod db-0 on node "worker-1" has not ended.`},
+		"a pod that may not be seen": {[]corev1.NamespaceCondition{content}, forbidden,
+			" NamespaceContentRemaining: " + content.Message},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := deletedWorld(t, v1alpha1.DeletionPolicyDelete)
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "db-0"}, Spec: corev1.PodSpec{NodeName: "worker-1"}}
+			if err := w.kube.Tracker().Add(pod); err != nil {
+				t.Fatal(err)
+			}
+			scheme := metadatafake.NewTestScheme()
+			if err := metav1.AddMetaToScheme(scheme); err != nil {
+				t.Fatal(err)
+			}
+			service := func(name string, finalizers ...string) *metav1.PartialObjectMetadata {
+				return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+					ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: name, Finalizers: finalizers}}
+			}
+			w.watches.client = metadatafake.NewSimpleMetadataClient(scheme, service("shop", "x.io/lock"), service("db", "x.io/other"), service("free"))
+			w.stayTerminating(tc.conditions...)
+			w.reconcileOnce(t)
+			if tc.prepare != nil {
+				tc.prepare(w)
+			}
+			want := "Waiting for namespace " + testNamespace + " to go." + tc.want
+			if got := readyMessage(w.reconcileOnce(t)); got != want {
+				t.Errorf("the message is\n%q, want\n%q", got, want)
+			}
+		})
 	}
 }
 

@@ -131,6 +131,7 @@ type memory struct {
 	objects       map[int][]helm.Object // manifests by revision
 	checked       checked
 	progress      progress
+	held          []heldObject // when the namespace was deleted
 	chart         retry
 	helm          retry
 	repair        retry
