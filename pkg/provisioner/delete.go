@@ -93,9 +93,12 @@ func (c *Controller) deleteNamespace(ctx context.Context, a *attempt, ns *corev1
 	return nil
 }
 
-// uninstall removes the release, if there is one.
+// uninstall removes the release, if there is one and it is the store's.
 func (c *Controller) uninstall(ctx context.Context, a *attempt) error {
-	if _, err := c.helm.Get(ctx, a.namespace, ReleaseName); errors.Is(err, helm.ErrReleaseNotFound) {
+	switch release, err := c.helm.Get(ctx, a.namespace, ReleaseName); {
+	case errors.Is(err, helm.ErrReleaseNotFound):
+		return nil
+	case err == nil && !ours(release):
 		return nil
 	}
 	started := c.now()

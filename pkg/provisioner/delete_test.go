@@ -14,6 +14,7 @@ import (
 	clientgotesting "k8s.io/client-go/testing"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
 )
 
 // deletedWorld holds a ready store that its user has deleted.
@@ -148,6 +149,17 @@ func TestDeleteNamesWhatBlocksTheNamespace(t *testing.T) {
 				t.Errorf("the message is\n%q, want\n%q", got, want)
 			}
 		})
+	}
+}
+
+// What somebody else has installed in a namespace that is kept stays there.
+func TestRetainLeavesAForeignRelease(t *testing.T) {
+	t.Parallel()
+	w := deletedWorld(t, v1alpha1.DeletionPolicyRetain)
+	w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 7, Status: helm.StatusDeployed})
+	store := w.reconcileOnce(t)
+	if hasFinalizer(store) || slices.Contains(w.helm.Actions(), "uninstall") {
+		t.Errorf("finalizers %v, Helm's actions %v", store.Finalizers, w.helm.Actions())
 	}
 }
 

@@ -87,7 +87,7 @@ const reasonOther = "Other"
 // containers report is without bounds, and each reason would be a series.
 var failureReasons = sets.New(append([]string{
 	"BackupFailed", "CredentialsLost", "ChartUnavailable", "ContainerFailed", "EngineNotFound", "Error", "Forbidden", "Hibernated", "InvalidEngine", "InvalidValues",
-	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "PodFailed", "ReleaseFailed", "RevisionLost", "RollbackFailed",
+	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "PodFailed", "ReleaseConflict", "ReleaseFailed", "RevisionLost", "RollbackFailed",
 	"UpgradeFailed", "VersionNotOffered", reasonDrifted,
 	// Of workloads and pods.
 	"FailedAttachVolume", "FailedCreate", "FailedCreatePodSandBox", "FailedMount", "FailedScheduling", corev1.PodReasonUnschedulable,

@@ -101,7 +101,7 @@ func TestWhatIsDoneIsCounted(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: CredentialsSecret}, Data: map[string][]byte{"password": []byte("first")}}
 	w := newWorld(t, testStore(), secret)
 	registry := w.registry()
-	w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: "pending-upgrade"})
+	w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: "pending-upgrade", Labels: map[string]string{LabelChartDigest: "another"}})
 	w.change(t, func(s *v1alpha1.Store) { s.CreationTimestamp = metav1.NewTime(w.clock.Add(-30 * time.Second)) })
 	w.becomeReady(t)
 	w.memories = map[cacheKey]*memory{}

@@ -180,7 +180,7 @@ func TestInterruptedReleaseIsUnlockedAndUpgraded(t *testing.T) {
 			t.Parallel()
 			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: CredentialsSecret}, Data: map[string][]byte{"password": []byte("first")}}
 			w := newWorld(t, testStore(), secret)
-			w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: status})
+			w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: status, Labels: map[string]string{LabelChartDigest: "another"}})
 			store := w.becomeReady(t)
 			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"unlock", "upgrade"}) {
 				t.Errorf("Helm was asked for %v, want unlock and upgrade", actions)
@@ -382,6 +382,53 @@ func TestWhatCannotWorkStalls(t *testing.T) {
 				if len(tc.objects) > 0 && action.GetVerb() != "get" {
 					t.Errorf("somebody else's namespace saw %s %s", action.GetVerb(), action.GetResource().Resource)
 				}
+			}
+		})
+	}
+}
+
+// What is in the namespace already is taken over only if it is the store's own.
+func TestReleaseIsTakenOverOnlyIfItIsTheStores(t *testing.T) {
+	t.Parallel()
+	own := map[string]string{LabelChartDigest: "before", LabelValuesDigest: "before"}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: CredentialsSecret}, Data: map[string][]byte{"password": []byte("first")}}
+	for name, tc := range map[string]struct {
+		release *helm.Release
+		secret  bool
+		actions []string
+		reason  string // of Ready
+	}{
+		"absent":                               {nil, false, []string{"install"}, "Checking"},
+		"absent, with the credentials":         {nil, true, []string{"install"}, "Checking"},
+		"ours":                                 {&helm.Release{Revision: 4, Status: helm.StatusDeployed, Labels: own}, true, []string{"upgrade"}, "Checking"},
+		"ours, failed":                         {&helm.Release{Revision: 4, Status: helm.StatusFailed, Labels: own}, true, []string{"upgrade"}, "Checking"},
+		"ours, left by a process that is gone": {&helm.Release{Revision: 4, Status: "pending-install", Labels: own}, true, []string{"unlock", "upgrade"}, "Checking"},
+		"ours, without the credentials":        {&helm.Release{Revision: 4, Status: helm.StatusDeployed, Labels: own}, false, nil, "CredentialsLost"},
+		"foreign":                              {&helm.Release{Revision: 4, Status: helm.StatusDeployed}, true, nil, "ReleaseConflict"},
+		"foreign, and under way":               {&helm.Release{Revision: 4, Status: "pending-upgrade"}, true, nil, "ReleaseConflict"},
+		"foreign, without the credentials":     {&helm.Release{Revision: 4, Status: helm.StatusDeployed}, false, nil, "ReleaseConflict"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var objects []runtime.Object
+			if tc.secret {
+				objects = append(objects, secret.DeepCopy())
+			}
+			w := newWorld(t, testStore(), objects...)
+			if tc.release != nil {
+				w.helm.Put(testNamespace, ReleaseName, *tc.release)
+			}
+			store := w.reconcileOnce(t)
+			wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionFalse, tc.reason)
+			if got := w.helm.Actions(); !slices.Equal(got, tc.actions) {
+				t.Errorf("Helm was asked for %v, want %v", got, tc.actions)
+			}
+			if tc.reason == "ReleaseConflict" {
+				wantCondition(t, store, v1alpha1.ConditionStalled, metav1.ConditionTrue, tc.reason)
+				if err := w.helm.Uninstall(t.Context(), testNamespace, ReleaseName); err != nil {
+					t.Fatal(err)
+				}
+				w.becomeReady(t)
 			}
 		})
 	}

@@ -84,7 +84,9 @@ func (c *Controller) releaseInstalled(ctx context.Context, a *attempt) (result, 
 	if a.problem != nil {
 		return *a.problem, nil
 	}
-	if err := c.readRelease(ctx, a); err != nil {
+	if err := c.readRelease(ctx, a); errors.Is(err, errForeignRelease) {
+		return foreignRelease(a.namespace), nil
+	} else if err != nil {
 		return result{}, err
 	}
 	if a.takenBack() && a.release != nil {
@@ -158,7 +160,24 @@ func (c *Controller) act(ctx context.Context, a *attempt, r result, action strin
 	return nil
 }
 
-// readRelease reads the newest revision. One whose action did not end is
+// foreignAgain is when to look again whether a foreign release is gone: nothing tells.
+const foreignAgain = time.Minute
+
+var errForeignRelease = errors.New("the release is not the store's")
+
+// ours is true for a release that this controller has made: each of its revisions says
+// what it was made from, also one whose action was cut off.
+func ours(r *helm.Release) bool { return r.Labels[LabelChartDigest] != "" }
+
+// foreignRelease is the refusal to take a release over that somebody else has made:
+// nobody knows what it holds, and what an upgrade would delete.
+func foreignRelease(namespace string) result {
+	r := stalled("ReleaseConflict", fmt.Sprintf("Helm release %s in namespace %s was not made for this store, and is left alone. Uninstall it, and the store goes on.", ReleaseName, namespace))
+	r.again = foreignAgain
+	return r
+}
+
+// readRelease reads the newest revision, or returns errForeignRelease. One whose action did not end is
 // unlocked first: this process is the only one at work on the store, so the
 // action was one of a process that is no more.
 func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
@@ -168,6 +187,9 @@ func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !ours(release) {
+		return errForeignRelease
 	}
 	if release.Status.Interrupted() {
 		was, started := release.Status, c.now()

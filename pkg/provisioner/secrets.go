@@ -27,11 +27,13 @@ func (c *Controller) secretsReady(ctx context.Context, a *attempt) (result, erro
 	if !exists {
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: CredentialsSecret, Labels: labelsFor(a.store)}, Type: corev1.SecretTypeOpaque}
 		// New passwords would lock a database that knows the old ones.
-		_, err := c.helm.Get(ctx, a.namespace, ReleaseName)
-		if err == nil {
+		release, err := c.helm.Get(ctx, a.namespace, ReleaseName)
+		switch {
+		case err == nil && !ours(release):
+			return foreignRelease(a.namespace), nil
+		case err == nil:
 			return stalled("CredentialsLost", fmt.Sprintf("Secret %s is gone, but the shop was installed with it. Restore it in namespace %s.", CredentialsSecret, a.namespace)), nil
-		}
-		if !errors.Is(err, helm.ErrReleaseNotFound) {
+		case !errors.Is(err, helm.ErrReleaseNotFound):
 			return result{}, err
 		}
 	}
