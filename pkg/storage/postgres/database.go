@@ -134,14 +134,15 @@ type session struct {
 	started time.Time
 }
 
-// openSession runs on every new connection: it notices that the server changed and
-// notes who serves the connection.
+// openSession runs on every new connection: it notices that the server changed, notes
+// who serves the connection and sees to how values are sent.
 func openSession(ctx context.Context, conn *pgx.Conn) error {
 	s := session{pid: conn.PgConn().PID()}
 	if err := conn.QueryRow(ctx, openSessionQuery).Scan(nil, &s.started); err != nil {
 		return fmt.Errorf("opening session: %w", err)
 	}
 	conn.PgConn().CustomData()[sessionKey] = s
+	conn.TypeMap().RegisterType(newByteaArrayType(conn.TypeMap()))
 	return nil
 }
 
