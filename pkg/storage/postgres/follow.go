@@ -35,6 +35,9 @@ func (d *Database) follow(ctx context.Context) {
 			return
 		case <-poll.C:
 		case <-d.hub.lagging:
+			if !d.hub.lags() {
+				continue
+			}
 		}
 		err := d.catchUp(ctx, limit)
 		if limit = tailLimit; d.unanswered(err) {
@@ -58,12 +61,13 @@ func (d *Database) unanswered(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// catchUp reads the log up to its end, in parts that grow from a limit to tailLimit.
+// catchUp reads what the hub misses of the log, in parts that grow from a limit to
+// tailLimit. Our own changes that wait for those of others are not read back.
 func (d *Database) catchUp(ctx context.Context, limit int) error {
 	for {
 		begin := time.Now()
-		last := d.hub.position().rev
-		changes, at, err := d.tail(ctx, last, limit)
+		last, below := d.hub.gap()
+		changes, at, err := d.tail(ctx, last, below, limit)
 		if err != nil {
 			return fmt.Errorf("reading the log after revision %d: %w", last, err)
 		}
@@ -76,7 +80,7 @@ func (d *Database) catchUp(ctx context.Context, limit int) error {
 			return nil
 		}
 		d.hub.publish(changes)
-		if len(changes) < limit {
+		if d.hub.position().rev >= at.rev {
 			d.caughtUp.Store(&begin)
 			return nil
 		}

@@ -20,7 +20,7 @@ type tailRecorderKey struct{}
 
 func (r *tailRecorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	if data.SQL == tailQuery && ctx.Value(tailRecorderKey{}) == r {
-		r.limits = append(r.limits, data.Args[1].(int))
+		r.limits = append(r.limits, data.Args[2].(int))
 	}
 	return ctx
 }
@@ -50,6 +50,31 @@ func TestCatchUpGathersPace(t *testing.T) {
 	}
 	if got, want := behind.hub.position().rev, db.hub.position().rev; got != want {
 		t.Errorf("caught up to revision %d, want %d", got, want)
+	}
+}
+
+// TestCatchUpReadsWhatIsMissing has changes of its own above a gap, as a replica does
+// when another has written between: they are kept with what is known of them.
+func TestCatchUpReadsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	start := f.db.hub.position()
+	behind := &Database{pool: f.db.pool, hub: newHub(start)}
+	for i := range 6 {
+		createPod(t, f.Storage, fmt.Sprint("pod-", i))
+	}
+	own := changesAt(start.rev+2, start.rev+3, start.rev+5)
+	behind.hub.publish(own)
+	if err := behind.catchUp(t.Context(), tailLimit); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := behind.hub.position().rev, f.db.hub.position().rev; got != want {
+		t.Errorf("caught up to revision %d, want %d", got, want)
+	}
+	for _, c := range own {
+		if behind.hub.find(c.rev) != c {
+			t.Errorf("revision %d was read although it was there", c.rev)
+		}
 	}
 }
 

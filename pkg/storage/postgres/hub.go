@@ -1,6 +1,9 @@
 package postgres
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 // The hub keeps at least the latest change and at most this much of keys and values as
 // stored. The values that changes replaced, as far as watches ask for them, and what the
@@ -35,8 +38,11 @@ type hub struct {
 	asked int
 	reach int64
 
-	changed chan struct{} // closed and replaced when any of the above changed
-	lagging chan struct{} // signals that the log has changes the hub misses
+	// poked is set if the log may have changes of which nothing is parked.
+	poked bool
+
+	changed chan struct{} // closed and replaced when what watches see of the above changed
+	lagging chan struct{} // signals that the log may have changes the hub misses
 }
 
 func newHub(at position) *hub {
@@ -90,6 +96,29 @@ func (h *hub) find(rev int64) *change {
 		return nil
 	}
 	return h.recent[rev-h.first]
+}
+
+// lags reports whether the log may have changes that the hub misses. A gap that made it
+// say so may have been filled since: a replica has several batches under way, and their
+// answers may come in any order.
+func (h *hub) lags() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	lags := h.poked || len(h.parked) > 0
+	h.poked = false
+	return lags
+}
+
+// gap returns the latest change in the hub and the next one that is parked, or
+// math.MaxInt64: the hub misses what lies between.
+func (h *hub) gap() (after, below int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	below = math.MaxInt64
+	for rev := range h.parked {
+		below = min(below, rev)
+	}
+	return h.at().rev, below
 }
 
 // position returns the latest change in the hub, which may lag behind the database.
@@ -177,6 +206,7 @@ func (h *hub) expect(rev int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if rev > h.at().rev {
+		h.poked = true
 		h.lag()
 	}
 	if rev > h.reach {
@@ -196,6 +226,7 @@ func (h *hub) close() {
 func (h *hub) poke() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.poked = true
 	h.lag()
 }
 

@@ -27,14 +27,15 @@ func TestHubOrdersChanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		published [][]int64
 		want      []int64
+		signalled bool
 		lagging   bool
 	}{
 		"in order":       {published: [][]int64{{11, 12}, {13}}, want: []int64{11, 12, 13}},
-		"reversed":       {published: [][]int64{{13}, {11, 12}}, want: []int64{11, 12, 13}, lagging: true},
-		"gap":            {published: [][]int64{{11}, {13, 14}}, want: []int64{11}, lagging: true},
+		"reversed":       {published: [][]int64{{13}, {11, 12}}, want: []int64{11, 12, 13}, signalled: true},
+		"gap":            {published: [][]int64{{11}, {13, 14}}, want: []int64{11}, signalled: true, lagging: true},
 		"twice":          {published: [][]int64{{11, 12}, {11, 12, 13}, {12}}, want: []int64{11, 12, 13}},
 		"already known":  {published: [][]int64{{9, 10}}},
-		"overlapping":    {published: [][]int64{{12}, {11, 12, 13}}, want: []int64{11, 12, 13}, lagging: true},
+		"overlapping":    {published: [][]int64{{12}, {11, 12, 13}}, want: []int64{11, 12, 13}, signalled: true},
 		"nothing at all": {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,10 +47,25 @@ func TestHubOrdersChanges(t *testing.T) {
 			if diff := cmp.Diff(test.want, revisions(h.after(10).changes)); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
-			if got := len(h.lagging) > 0; got != test.lagging {
+			if got := len(h.lagging) > 0; got != test.signalled {
+				t.Errorf("signals that it lags: %v, want %v", got, test.signalled)
+			}
+			if got := h.lags(); got != test.lagging {
 				t.Errorf("asks for the log: %v, want %v", got, test.lagging)
 			}
 		})
+	}
+}
+
+// TestHubAsksOnceForWhatItIsTold: a notification has the log read without a gap to show.
+func TestHubAsksOnceForWhatItIsTold(t *testing.T) {
+	t.Parallel()
+	h := newHub(position{rev: 10})
+	for name, tell := range map[string]func(){"poke": h.poke, "expect": func() { h.expect(11) }} {
+		tell()
+		if first, second := h.lags(), h.lags(); !first || second {
+			t.Errorf("%s: asks for the log %v and again %v, want once", name, first, second)
+		}
 	}
 }
 

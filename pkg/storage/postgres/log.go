@@ -59,9 +59,9 @@ func (d *Database) revision(ctx context.Context) (position, error) {
 	return at, err
 }
 
-// tail reads the changes after a revision in order, at most limit.
-func (d *Database) tail(ctx context.Context, after int64, limit int) ([]*change, position, error) {
-	return d.readChanges(ctx, tailQuery, after, limit)
+// tail reads the changes between two revisions in order, at most limit.
+func (d *Database) tail(ctx context.Context, after, below int64, limit int) ([]*change, position, error) {
+	return d.readChanges(ctx, tailQuery, after, below, limit)
 }
 
 // changes reads the changes of keys in r after one revision up to another in order,

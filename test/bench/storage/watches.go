@@ -280,7 +280,7 @@ func replicas(ctx context.Context, t *turn) error {
 	if err != nil {
 		return fmt.Errorf("two replicas: %w", err)
 	}
-	t.record("create by two replicas, 64 clients", two.rate(), "")
+	t.recordRate("create by two replicas, 64 clients", two.outcome)
 	t.record("create by two replicas, in those of one", two.rate()/one.rate(), "")
 	t.record(lossRow+", two replicas", float64(one.failures+two.failures), "")
 	return nil
