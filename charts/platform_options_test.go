@@ -10,6 +10,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -43,6 +44,10 @@ provisioner: {priorityClassName: important}`},
 	"secret store": {"values-prod.yaml", `
 database: {existingSecret: ""}
 externalSecrets: {enabled: true, secretStoreRef: {name: vault}, database: {key: stores, property: dsn}}`},
+	"an owner of the tables": {"values-prod.yaml", `
+database: {migrate: {enabled: true, existingSecret: owner, grantTo: stores}}
+image: {pullSecrets: [{name: registry}]}
+apiserver: {nodeSelector: {pool: system}, tolerations: [{key: system, operator: Exists}]}`},
 	"CloudNativePG": {"values-prod.yaml", `
 database: {existingSecret: "", cloudnativepg: {enabled: true, storage: {storageClassName: fast}}}`},
 	"a Gateway of its own": {"values-prod.yaml", `
@@ -175,6 +180,32 @@ func TestPlatformOptionsTakeEffect(t *testing.T) {
 			})
 			if !mounted {
 				t.Errorf("%s: the API server does not mount Secret %s", option, want.secret)
+			}
+		}
+	})
+	t.Run("an owner of the tables", func(t *testing.T) {
+		objects := renderOption(t, "an owner of the tables")
+		job := find[*batchv1.Job](t, objects, "platform-migrate")
+		if hook := job.Annotations["helm.sh/hook"]; hook != "pre-install,pre-upgrade" {
+			t.Errorf("the owner comes at %q, want before all servers", hook)
+		}
+		pod := job.Spec.Template.Spec
+		server := find[*appsv1.Deployment](t, objects, "platform-apiserver").Spec.Template.Spec
+		if got := pod.Containers[0]; got.Image != server.Containers[0].Image ||
+			!slices.Equal(got.Args, []string{"migrate", "--postgres-dsn-file=/run/database/dsn", "--grant-to=stores"}) {
+			t.Errorf("the owner runs %s %v", got.Image, got.Args)
+		}
+		if secret := pod.Volumes[0].Secret; secret == nil || secret.SecretName != "owner" || pod.Containers[0].VolumeMounts[0].MountPath != "/run/database" {
+			t.Errorf("the owner's connection string is from %+v", pod.Volumes)
+		}
+		for _, volume := range server.Volumes {
+			if volume.Secret != nil && volume.Secret.SecretName == "owner" {
+				t.Error("the servers know the owner's password")
+			}
+		}
+		for _, o := range renderOption(t, "production") {
+			if o.GetName() == "platform-migrate" {
+				t.Error("there is a Job that nobody asked for")
 			}
 		}
 	})

@@ -82,6 +82,8 @@ func TestPlatformValues(t *testing.T) {
 		"an upper-case domain":              {file: "values-local.yaml", over: "domain: Shops.example.com", refused: "domain"},
 		"a route of an unknown type":        {file: "values-prod.yaml", over: "stores: {route: {type: nodeport}}", refused: "route/type"},
 		"two databases":                     {file: "values-prod.yaml", over: "postgres: {enabled: true}", refused: "more than one database"},
+		"an owner without a Secret":         {file: "values-prod.yaml", over: "database: {migrate: {enabled: true}}", refused: "database/migrate/existingSecret"},
+		"an owner before the database":      {file: "values-local.yaml", over: "database: {migrate: {enabled: true, existingSecret: owner}}", refused: "database.migrate"},
 		"a secret store unnamed":            {file: "values-prod.yaml", over: "externalSecrets: {enabled: true}", refused: "secretStoreRef/name"},
 		"a Gateway without class":           {file: "values-prod.yaml", over: "gateway: {enabled: true}", refused: "gateway.className"},
 		"a client without an issuer's name": {file: "values-prod.yaml", over: "dashboard: {oidc: {issuerURL: 'https://id.example.com'}}", refused: "dashboard.oidc.clientID"},

@@ -224,6 +224,17 @@ func TestMigratingComesFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	db.Close()
+
+	schema := strings.TrimSuffix(r.servers, "_servers")
+	r.exec(t, "delete from "+schema+".schema_migrations where version > 2")
+	if db, err = Open(t.Context(), Config{ConnString: r.serversDSN}); err == nil {
+		db.Close()
+	}
+	for _, want := range []string{"at version 2", r.servers, "run the command migrate"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("opening an older schema: error %v, want one with %q", err, want)
+		}
+	}
 }
 
 func TestMigrateErrors(t *testing.T) {
