@@ -11,13 +11,13 @@ import (
 )
 
 // TestServerChanged makes the schema look like one that another server had written, as
-// after a restore or the promotion of a standby.
+// after a restore or the promotion of a standby. The statement is that of ADR 13.
 func TestServerChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	before := createPod(t, f.Storage, "pod")
 	w := watchPods(t, f.Storage, before.ResourceVersion)
-	if _, err := f.db.pool.Exec(t.Context(), "update meta set timeline = timeline + 1"); err != nil {
+	if _, err := f.db.pool.Exec(t.Context(), "update meta set timeline = -1"); err != nil {
 		t.Fatal(err)
 	}
 
