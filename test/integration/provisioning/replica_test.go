@@ -24,6 +24,7 @@ import (
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
 	"platform.dev/stores/pkg/provisioner/shards"
+	"platform.dev/stores/test/internal/tiny"
 )
 
 // The times by which replicas share stores in tests.
@@ -131,7 +132,7 @@ func startReplica(t testing.TB, name string, record *record, edit ...func(*provi
 	r.config = provisioner.Config{
 		Stores: clientset.NewForConfigOrDie(config), Kube: kubernetes.NewForConfigOrDie(config),
 		Metadata: metadata.NewForConfigOrDie(config), Dynamic: dynamic.NewForConfigOrDie(config),
-		Helm: sdk, Charts: helm.NewCharts(tinyChart), Shares: r.shares,
+		Helm: sdk, Charts: helm.NewCharts(tiny.Charts), Shares: r.shares,
 		Identity:      provisioner.Identity{Namespace: namespace, ServiceAccount: account, ClusterRole: "platform-provisioner-store"},
 		Platform:      enginepkg.Platform{Scheme: "https"},
 		StorefrontURL: func(string, string, int32) string { return shop.URL },

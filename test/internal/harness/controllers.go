@@ -19,16 +19,17 @@ const controllers = "namespace-controller,deployment-controller,replicaset-contr
 
 // StartControllers runs the cluster's controllers from the first call to the end
 // of the environment. There is no node and no scheduler: a Deployment without
-// replicas is ready, and one with some never is.
-func (e *Environment) StartControllers(t testing.TB) {
+// replicas is ready, and one with some never is. More arguments add to those of the
+// first call.
+func (e *Environment) StartControllers(t testing.TB, more ...string) {
 	t.Helper()
-	e.controllers.Do(func() { e.controllersErr = e.startControllers(context.WithoutCancel(t.Context())) })
+	e.controllers.Do(func() { e.controllersErr = e.startControllers(context.WithoutCancel(t.Context()), more) })
 	if e.controllersErr != nil {
 		t.Fatal(e.controllersErr)
 	}
 }
 
-func (e *Environment) startControllers(ctx context.Context) error {
+func (e *Environment) startControllers(ctx context.Context, more []string) error {
 	kubeconfig := filepath.Join(e.folder, "kube-controller-manager.kubeconfig")
 	if err := WriteKubeconfig(kubeconfig, e.User("kube-controller-manager", "system:masters"), metav1.NamespaceDefault); err != nil {
 		return err
@@ -37,10 +38,12 @@ func (e *Environment) startControllers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manager, err := process.Start("kube-controller-manager", filepath.Join(e.logs, "kube-controller-manager.log"), e.binaries.kubeControllerManager,
-		"--kubeconfig="+kubeconfig, "--controllers="+controllers, "--leader-elect=false", "--profiling=false",
-		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--cert-dir="+filepath.Join(e.folder, "kube-controller-manager-serving"),
-		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-namespace-syncs=20")
+	args := append([]string{
+		"--kubeconfig=" + kubeconfig, "--controllers=" + controllers, "--leader-elect=false", "--profiling=false",
+		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port), "--cert-dir=" + filepath.Join(e.folder, "kube-controller-manager-serving"),
+		"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-namespace-syncs=20",
+	}, more...)
+	manager, err := process.Start("kube-controller-manager", filepath.Join(e.logs, "kube-controller-manager.log"), e.binaries.kubeControllerManager, args...)
 	if err != nil {
 		return err
 	}

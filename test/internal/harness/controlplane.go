@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"k8s.io/client-go/rest"
@@ -38,13 +39,17 @@ type controlPlane struct {
 	serving    *authority
 	clients    *authority
 	frontProxy *authority
+	logs       string
+	binary     string           // of the kube-apiserver,
+	port       int              // where it listens,
+	server     *process.Process // and its process, which is among the programs
 	programs   []*process.Process
 }
 
 // startControlPlane starts etcd and a kube-apiserver and waits for both. What
 // it started is in the result even when it fails.
 func startControlPlane(ctx context.Context, folder, logs string, b *binaries, audited []string) (*controlPlane, error) {
-	c := &controlPlane{folder: folder, auditLog: filepath.Join(folder, "audit.log")}
+	c := &controlPlane{folder: folder, auditLog: filepath.Join(folder, "audit.log"), logs: logs, binary: b.kubeAPIServer}
 	for name, a := range map[string]**authority{"serving": &c.serving, "clients": &c.clients, "front-proxy": &c.frontProxy} {
 		var err error
 		if *a, err = newAuthority(name); err != nil {
@@ -57,7 +62,10 @@ func startControlPlane(ctx context.Context, folder, logs string, b *binaries, au
 	if err := c.startEtcd(ctx, logs, b.etcd); err != nil {
 		return c, err
 	}
-	return c, c.startKubeAPIServer(ctx, logs, b.kubeAPIServer, audited)
+	if err := c.prepareKubeAPIServer(audited); err != nil {
+		return c, err
+	}
+	return c, c.startKubeAPIServer(ctx)
 }
 
 func (c *controlPlane) path(name string) string { return filepath.Join(c.folder, name) }
@@ -81,7 +89,8 @@ func (c *controlPlane) startEtcd(ctx context.Context, logs, binary string) error
 	})
 }
 
-func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary string, audited []string) error {
+// prepareKubeAPIServer writes its files and finds it a port.
+func (c *controlPlane) prepareKubeAPIServer(audited []string) error {
 	serving, err := c.serving.server("kube-apiserver")
 	if err != nil {
 		return err
@@ -98,13 +107,16 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 	if err := os.WriteFile(c.path("audit-policy.yaml"), []byte(auditPolicy(audited)), 0o600); err != nil {
 		return err
 	}
-	port, err := process.FreePort()
-	if err != nil {
+	if c.port, err = process.FreePort(); err != nil {
 		return err
 	}
-	c.url = "https://127.0.0.1:" + strconv.Itoa(port)
-	server, err := process.Start("kube-apiserver", filepath.Join(logs, "kube-apiserver.log"), binary,
-		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(port), "--endpoint-reconciler-type=none",
+	c.url = "https://127.0.0.1:" + strconv.Itoa(c.port)
+	return nil
+}
+
+func (c *controlPlane) startKubeAPIServer(ctx context.Context) error {
+	server, err := process.Start("kube-apiserver", filepath.Join(c.logs, "kube-apiserver.log"), c.binary,
+		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(c.port), "--endpoint-reconciler-type=none",
 		"--etcd-servers=unix://"+c.path("etcd.sock"), "--service-cluster-ip-range=10.0.0.0/16",
 		"--tls-cert-file="+c.path("serving.crt"), "--tls-private-key-file="+c.path("serving.key"),
 		"--client-ca-file="+c.path("clients-ca.crt"), "--authorization-mode=RBAC",
@@ -119,7 +131,8 @@ func (c *controlPlane) startKubeAPIServer(ctx context.Context, logs, binary stri
 	if err != nil {
 		return err
 	}
-	c.programs = append(c.programs, server)
+	c.programs = append(slices.DeleteFunc(c.programs, func(p *process.Process) bool { return p == c.server }), server)
+	c.server = server
 	return server.WaitFor(ctx, func(ctx context.Context) error {
 		return answers(ctx, &rest.Config{Host: c.url, TLSClientConfig: rest.TLSClientConfig{CAData: c.serving.pem}}, "/readyz")
 	})

@@ -36,6 +36,7 @@ type Environment struct {
 	serving            *authority
 	objects            []*unstructured.Unstructured
 	database           string
+	port               int // of server
 	server             *Server
 
 	controllers    sync.Once
@@ -107,17 +108,16 @@ func (e *Environment) install(ctx context.Context) error {
 	if _, err := core.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("creating namespace %s: %w", systemNamespace, err)
 	}
-	port, err := process.FreePort()
-	if err != nil {
+	if e.port, err = process.FreePort(); err != nil {
 		return err
 	}
-	if err := e.route(ctx, core, port); err != nil {
+	if err := e.route(ctx, core, e.port); err != nil {
 		return err
 	}
 	if err := apply(ctx, client, e.objects); err != nil {
 		return err
 	}
-	if e.server, err = e.startServer(ctx, "apiserver", e.database, port); err != nil {
+	if e.server, err = e.startServer(ctx, "apiserver", e.database, e.port); err != nil {
 		return err
 	}
 	return e.server.WaitFor(ctx, func(ctx context.Context) error {
@@ -216,6 +216,12 @@ func (e *Environment) Programs() map[string]int {
 	}
 	return programs
 }
+
+// Folder holds the files of the environment and goes with it.
+func (e *Environment) Folder() string { return e.folder }
+
+// Logs is the folder of the logs of all programs, which stays.
+func (e *Environment) Logs() string { return e.logs }
 
 // AuditLog is the path of the kube-apiserver's audit log.
 func (e *Environment) AuditLog() string { return e.cluster.auditLog }
