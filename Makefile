@@ -53,6 +53,11 @@ test-faults: packages ## Check the storage under faults for long: a million oper
 .PHONY: integration
 integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmarks
 	go test ./test/integration/... ./test/bench/...
+	go test -count=1 ./test/crash
+
+.PHONY: test-crash
+test-crash: packages build ## Kill the provisioner and all around it a thousand times, at every request: half an hour
+	go test -count=1 -timeout=40m -run=TestNeverAgain21 -v ./test/crash -args -crash.kills=1000
 
 .PHONY: e2e
 e2e: ## Test real stores on the local cluster, and that it leaves nothing behind
