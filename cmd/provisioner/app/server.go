@@ -164,6 +164,9 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 	}
 	// The API server's priority and fairness is the limit.
 	config.QPS = -1
+	// Each watch that is compressed takes 40 KiB here and more in the API server, and
+	// there are many.
+	config.DisableCompression = true
 	return rest.AddUserAgent(config, "stores-provisioner"), nil
 }
 
