@@ -115,18 +115,18 @@ func newContent[T, C any](kind, name string, config C,
 	}
 }
 
-// apply makes the contents so, and returns how they stand then.
-func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface) ([]standing, error) {
-	var all []standing
-	for _, c := range n.objects(client) {
+// apply makes the contents so, but for the first of them if they stand already, and
+// returns how they stand then, also when it came to an error.
+func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interface, all []standing) ([]standing, error) {
+	for _, c := range n.objects(client)[len(all):] {
 		if n.onlyRaise && c.object == objectName("ResourceQuota", quotaName) {
 			if err := n.keepWider(ctx, client); err != nil {
-				return nil, err
+				return all, err
 			}
 		}
 		is, err := c.apply(ctx)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		all = append(all, standing{c.object, is})
 	}

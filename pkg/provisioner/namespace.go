@@ -34,7 +34,7 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 		return stalled("PlanNotOffered", err.Error()), nil
 	}
 	contents := c.namespaceContents(a, plan)
-	contents.onlyRaise = !a.settled()
+	contents.onlyRaise = a.onlyRaise()
 	want, err := contents.digest(namespaceLabels(a.store))
 	if err != nil {
 		return result{}, err
@@ -62,9 +62,21 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 	if r, err := c.ensureNamespace(ctx, a); err != nil || r.outcome != outcomeDone {
 		return r, err
 	}
-	applied, err := contents.apply(ctx, c.kube)
+	if !a.onlyRaise() && contents.onlyRaise {
+		contents.onlyRaise = false // in a namespace that has just been made
+		if want, err = contents.digest(namespaceLabels(a.store)); err != nil {
+			return result{}, err
+		}
+	}
+	if a.memory.begun != want {
+		a.memory.standing = nil
+	}
+	applied, err := contents.apply(ctx, c.kube, a.memory.standing)
+	a.memory.begun = ""
 	if err != nil {
 		if apierrors.IsForbidden(err) {
+			// What stands now is not applied again in a moment.
+			a.memory.begun, a.memory.standing = want, applied
 			return c.notGrantedYet(a, err), nil
 		}
 		return result{}, fmt.Errorf("applying the contents of namespace %s: %w", a.namespace, err)
@@ -96,13 +108,28 @@ func (c *Controller) notGrantedYet(a *attempt, err error) result {
 	return failed("Forbidden", err.Error(), pollInterval(waited, 2*time.Second, time.Minute))
 }
 
+// onlyRaise is true if something else than what is asked for may run in the
+// namespace, and need the bounds that it has.
+func (a *attempt) onlyRaise() bool {
+	return !a.settled() && a.memory.madeFor != a.target()
+}
+
+// target identifies what the store asked for and its engine offered at a time.
+func (a *attempt) target() string {
+	return fmt.Sprintf("generation %d, engine %s", a.store.Generation, a.engine.ResourceVersion)
+}
+
 // namespaceStands is true if the namespace is seen in the cache as it should be.
 func (c *Controller) namespaceStands(a *attempt) bool {
 	ns, err := c.namespaces.Get(a.namespace)
 	if err != nil || ns.DeletionTimestamp != nil {
 		return false
 	}
-	for k, v := range namespaceLabels(a.store) {
+	return hasLabels(ns, namespaceLabels(a.store))
+}
+
+func hasLabels(ns *corev1.Namespace, want map[string]string) bool {
+	for k, v := range want {
 		if ns.Labels[k] != v {
 			return false
 		}
@@ -115,17 +142,21 @@ func (c *Controller) namespaceStands(a *attempt) bool {
 // label already names the store: nobody's namespace is ever taken over.
 func (c *Controller) ensureNamespace(ctx context.Context, a *attempt) (result, error) {
 	client := c.kube.CoreV1().Namespaces()
-	ns, err := client.Get(ctx, a.namespace, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	if _, err := c.namespaces.Get(a.namespace); apierrors.IsNotFound(err) {
 		_, err = client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name:   a.namespace,
 			Labels: namespaceLabels(a.store),
 		}}, metav1.CreateOptions{FieldManager: FieldManager})
-		if err != nil {
+		if err == nil {
+			a.memory.madeFor = a.target()
+			return namespaceDone(a), nil
+		}
+		// The cache may not have seen it yet.
+		if !apierrors.IsAlreadyExists(err) {
 			return result{}, fmt.Errorf("creating namespace %s: %w", a.namespace, err)
 		}
-		return namespaceDone(a), nil
 	}
+	ns, err := client.Get(ctx, a.namespace, metav1.GetOptions{})
 	if err != nil {
 		return result{}, fmt.Errorf("reading namespace %s: %w", a.namespace, err)
 	}
@@ -135,6 +166,9 @@ func (c *Controller) ensureNamespace(ctx context.Context, a *attempt) (result, e
 	if ns.DeletionTimestamp != nil {
 		message := fmt.Sprintf("Namespace %s is being deleted, though not by this store. It is made anew once it is gone.%s", a.namespace, namespaceBlockers(ns))
 		return failed("NamespaceTerminating", message, lookAgain), nil
+	}
+	if hasLabels(ns, namespaceLabels(a.store)) {
+		return namespaceDone(a), nil
 	}
 	// With the UID as a precondition, a namespace made since by somebody else
 	// is refused.

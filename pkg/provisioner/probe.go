@@ -56,6 +56,7 @@ type probes struct {
 type probe struct {
 	asking bool
 	answer *answer
+	told   bool // answer was returned by last
 }
 
 func newProbes(wake func(cache.ObjectName), now func() time.Time) *probes {
@@ -85,14 +86,17 @@ func (p *probes) run(ctx context.Context) {
 	p.running.Wait()
 }
 
-// last is the newest answer, or nil if there is none since the last forget.
-func (p *probes) last(uid types.UID) *answer {
+// last is the newest answer, or nil if there is none since the last forget. It is
+// news the first time.
+func (p *probes) last(uid types.UID) (last *answer, news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.stores[uid]; s != nil {
-		return s.answer
+	s := p.stores[uid]
+	if s == nil || s.answer == nil {
+		return nil, false
 	}
-	return nil
+	news, s.told = !s.told, true
+	return s.answer, news
 }
 
 // start asks the storefront of the store that key names, unless it is being
@@ -115,7 +119,7 @@ func (p *probes) start(key cache.ObjectName, uid types.UID, t target) {
 	p.running.Go(func() {
 		err := p.ask(p.ctx, t)
 		p.mu.Lock()
-		s.asking, s.answer = false, &answer{err: err, at: p.now()}
+		s.asking, s.answer, s.told = false, &answer{err: err, at: p.now()}, false
 		// A probe that was forgotten meanwhile tells of a state that is past.
 		current := p.stores[uid] == s
 		p.mu.Unlock()

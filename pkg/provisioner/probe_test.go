@@ -86,14 +86,17 @@ func TestForgottenProbeCountsForNothing(t *testing.T) {
 	p.forget("a")
 	let <- struct{}{}
 	p.running.Wait()
-	if p.last("a") != nil || len(woken) > 0 {
-		t.Errorf("the forgotten probe left %v and woke the store %d times", p.last("a"), len(woken))
+	if a, _ := p.last("a"); a != nil || len(woken) > 0 {
+		t.Errorf("the forgotten probe left %v and woke the store %d times", a, len(woken))
 	}
 	p.start(testKey, "a", where)
 	<-asked
 	let <- struct{}{}
 	p.running.Wait()
-	if a := p.last("a"); a == nil || a.err != nil || len(woken) != 1 {
-		t.Errorf("the next probe left %v and woke the store %d times", a, len(woken))
+	if a, news := p.last("a"); a == nil || a.err != nil || !news || len(woken) != 1 {
+		t.Errorf("the next probe left %v, news: %v, and woke the store %d times", a, news, len(woken))
+	}
+	if _, news := p.last("a"); news {
+		t.Error("an answer is news twice")
 	}
 }

@@ -111,6 +111,14 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 		return 0, err
 	}
 	a.engine = engine
+	// Before anything is read: what changes later is looked at once more.
+	now := c.stateOf(a)
+	if a.memory.rested.covers(now) {
+		if r := c.storefrontReady(a); r.outcome == outcomeDone {
+			return r.again, nil
+		}
+	}
+	a.memory.rested = rested{}
 	a.store.Status.Namespace = a.namespace
 	a.store.Status.URL, a.store.Status.AdminURL = c.platform.URL(a.store), c.platform.AdminURL(engine, a.store)
 	if a.request, a.problem, err = c.wanted(ctx, a); err != nil {
@@ -165,9 +173,16 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 		return 0, err
 	}
 	c.summarize(a, tookBack)
-	if !settled {
+	widened := !settled && a.memory.madeFor != a.target()
+	if widened {
 		// Bounds that were left wider than the plan's are so for no reason now.
 		again = time.Millisecond
 	}
-	return again, c.writeStatus(ctx, a)
+	if err := c.writeStatus(ctx, a); err != nil {
+		return 0, err
+	}
+	if !widened && !a.unwatched {
+		a.memory.rested = now
+	}
+	return again, nil
 }

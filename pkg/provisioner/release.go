@@ -157,6 +157,9 @@ func (c *Controller) act(ctx context.Context, a *attempt, r result, action strin
 		return err
 	}
 	a.release, a.acted = release, true
+	if release.Objects != nil {
+		a.memory.objects = map[int][]helm.Object{release.Revision: release.Objects}
+	}
 	return nil
 }
 
@@ -181,14 +184,12 @@ func foreignRelease(namespace string) result {
 // unlocked first: this process is the only one at work on the store, so the
 // action was one of a process that is no more.
 func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
-	release, err := c.helm.Get(ctx, a.namespace, ReleaseName)
-	if errors.Is(err, helm.ErrReleaseNotFound) {
-		return nil
-	}
-	if err != nil {
+	if err := c.findRelease(ctx, a); err != nil || a.release == nil {
 		return err
 	}
+	release, err := a.release, error(nil)
 	if !ours(release) {
+		a.release = nil
 		return errForeignRelease
 	}
 	if release.Status.Interrupted() {
@@ -201,6 +202,19 @@ func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
 		c.instruments.unlocked.Inc()
 	}
 	a.release = release
+	return nil
+}
+
+// findRelease looks for the newest revision, once in an attempt.
+func (c *Controller) findRelease(ctx context.Context, a *attempt) error {
+	if a.releaseRead {
+		return nil
+	}
+	release, err := c.helm.Get(ctx, a.namespace, ReleaseName)
+	if err != nil && !errors.Is(err, helm.ErrReleaseNotFound) {
+		return err
+	}
+	a.release, a.releaseRead = release, true
 	return nil
 }
 

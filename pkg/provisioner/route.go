@@ -22,6 +22,11 @@ var httpRoutes = schema.GroupVersionResource{Group: "gateway.networking.k8s.io",
 // it, Ingresses or HTTPRoutes, has been taken up by a controller. A chart may
 // make none: then the cluster routes hosts in its own way.
 func (c *Controller) routeReady(ctx context.Context, a *attempt) (result, error) {
+	if may, err := c.mayHave(ctx, a, "Ingress", "HTTPRoute"); err != nil {
+		return result{}, err
+	} else if !may {
+		return routeNotRequired(), nil
+	}
 	ingresses, err := c.kube.NetworkingV1().Ingresses(a.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return result{}, fmt.Errorf("listing Ingresses in namespace %s: %w", a.namespace, err)
@@ -50,18 +55,20 @@ func (c *Controller) routeReady(ctx context.Context, a *attempt) (result, error)
 		if !ofRelease(route) {
 			continue
 		}
-		found = objectName("HTTPRoute", route.GetName())
+		// They are not watched: not every cluster has them.
+		found, a.unwatched = objectName("HTTPRoute", route.GetName()), true
 		if why := routeProblem(route); why != "" {
-			// HTTPRoutes are not watched: not every cluster has them.
 			again := pollInterval(a.since(v1alpha1.ConditionRouteReady, c.now()), time.Second, 15*time.Second)
 			return waiting("HTTPRoutePending", found+" "+why, again), nil
 		}
 	}
 	if found == "" {
-		return done("NotRequired", "The engine's chart makes no route."), nil
+		return routeNotRequired(), nil
 	}
 	return done("RouteReady", fmt.Sprintf("%s routes %s to the shop.", found, a.store.Spec.Host)), nil
 }
+
+func routeNotRequired() result { return done("NotRequired", "The engine's chart makes no route.") }
 
 func hasAddress(ingress *networkingv1.Ingress) bool {
 	for _, lb := range ingress.Status.LoadBalancer.Ingress {

@@ -3,7 +3,6 @@ package provisioner
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"platform.dev/stores/pkg/engine"
-	"platform.dev/stores/pkg/provisioner/helm"
 )
 
 // secretsReady makes the store's credentials. They are made once: a key that is
@@ -27,14 +25,14 @@ func (c *Controller) secretsReady(ctx context.Context, a *attempt) (result, erro
 	if !exists {
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: CredentialsSecret, Labels: labelsFor(a.store)}, Type: corev1.SecretTypeOpaque}
 		// New passwords would lock a database that knows the old ones.
-		release, err := c.helm.Get(ctx, a.namespace, ReleaseName)
+		err := c.findRelease(ctx, a)
 		switch {
-		case err == nil && !ours(release):
-			return foreignRelease(a.namespace), nil
-		case err == nil:
-			return stalled("CredentialsLost", fmt.Sprintf("Secret %s is gone, but the shop was installed with it. Restore it in namespace %s.", CredentialsSecret, a.namespace)), nil
-		case !errors.Is(err, helm.ErrReleaseNotFound):
+		case err != nil:
 			return result{}, err
+		case a.release != nil && !ours(a.release):
+			return foreignRelease(a.namespace), nil
+		case a.release != nil:
+			return stalled("CredentialsLost", fmt.Sprintf("Secret %s is gone, but the shop was installed with it. Restore it in namespace %s.", CredentialsSecret, a.namespace)), nil
 		}
 	}
 

@@ -107,11 +107,14 @@ type attempt struct {
 	problem *result
 
 	// release is the newest revision, once read; nil if there is none.
-	release *helm.Release
+	release     *helm.Release
+	releaseRead bool
 	// acted says that this attempt has made the newest revision.
 	acted bool
 	// workloads are the release's workloads, once read since the last action.
 	workloads []workload
+	// unwatched says that something of the store changes without waking it.
+	unwatched bool
 	// growing tells of volumes that grow while all is done; it may be empty.
 	growing string
 }
@@ -127,9 +130,12 @@ type memory struct {
 	// standing is what was applied, and appliedChange the last change that the
 	// watches saw before it was last known to stand.
 	standing      []standing
+	begun         string // digest of what does not stand completely yet
+	madeFor       string // what was asked for when the namespace was made
 	appliedChange int64
 	objects       map[int][]helm.Object // manifests by revision
 	checked       checked
+	rested        rested
 	progress      progress
 	held          []heldObject // when the namespace was deleted
 	chart         retry

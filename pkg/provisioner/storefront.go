@@ -22,11 +22,13 @@ func (c *Controller) storefrontReady(a *attempt) result {
 		return result{reason: "Hibernated", message: "The shop is hibernated: it keeps its data and runs no pods.", idle: true}
 	}
 	least := probeFresh
-	answer := c.probes.last(a.store.UID)
+	answer, news := c.probes.last(a.store.UID)
 	if answer != nil && answer.err != nil {
 		least = pollInterval(a.since(v1alpha1.ConditionStorefrontReady, c.now()), time.Second, 15*time.Second)
 	}
-	if answer == nil || c.now().Sub(answer.at) >= least {
+	// An answer that has waited for a worker is not asked for again at once: on it
+	// would go for as long as many stores wait.
+	if !news && (answer == nil || c.now().Sub(answer.at) >= least) {
 		c.probes.start(keyOf(a.store), a.store.UID, c.storefrontTarget(a))
 	}
 	switch {

@@ -272,6 +272,8 @@ func TestUpgradeWhoseJobFailsIsTakenBackAtOnce(t *testing.T) {
 	if _, err := jobs.Create(t.Context(), migrate, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	before := w.helm.Manifest
+	w.helm.Manifest = append(slices.Clone(before), helm.Object{APIVersion: "batch/v1", Kind: "Job", Name: "migrate"})
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "migrate-1", Labels: map[string]string{"job": "migrate"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "migrate", TerminationMessagePolicy: corev1.TerminationMessageReadFile}}},
@@ -296,6 +298,7 @@ func TestUpgradeWhoseJobFailsIsTakenBackAtOnce(t *testing.T) {
 	if err := jobs.Delete(t.Context(), "migrate", metav1.DeleteOptions{}); err != nil { // As the rollback does.
 		t.Fatal(err)
 	}
+	w.helm.Manifest = before
 	w.reconcileOnce(t)
 	w.untilAnswered(t)
 	store := w.reconcileOnce(t)

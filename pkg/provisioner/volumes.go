@@ -22,6 +22,10 @@ var resizeConditions = []corev1.PersistentVolumeClaimConditionType{
 // growingVolumes tells of the store's volumes that are not as large yet as their
 // claims ask for, and how far they have come, or is empty. The shop sells meanwhile.
 func (c *Controller) growingVolumes(ctx context.Context, a *attempt) (string, error) {
+	// A StatefulSet has its claims made by its controller.
+	if may, err := c.mayHave(ctx, a, "PersistentVolumeClaim", "StatefulSet"); err != nil || !may {
+		return "", err
+	}
 	claims, err := c.kube.CoreV1().PersistentVolumeClaims(a.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return "", fmt.Errorf("listing PersistentVolumeClaims in namespace %s: %w", a.namespace, err)

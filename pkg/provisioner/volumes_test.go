@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
 )
 
 // A shop sells while its volume grows, and says how far that has come.
@@ -32,6 +33,8 @@ func TestGrowingVolumeIsTold(t *testing.T) {
 	if _, err := claims.Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	w.helm.Manifest = append(w.helm.Manifest, helm.Object{APIVersion: "v1", Kind: "PersistentVolumeClaim", Name: "database"})
+	w.forget(testKey)
 	store := w.reconcileOnce(t)
 	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
 	wantCondition(t, store, v1alpha1.ConditionReconciling, metav1.ConditionTrue, "VolumeResizing")

@@ -30,6 +30,8 @@ type watchedKind struct {
 	// an object while a shop runs: what happens to one may be drift, and wakes a
 	// comparison.
 	rests bool
+	// ours says that only what is managed matters.
+	ours bool
 	// counts says that the object is rewritten as what it counts changes: only its end
 	// is told.
 	counts bool
@@ -41,6 +43,7 @@ var watched = []watchedKind{
 	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs")},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods")},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), ours: true},
 	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("ingresses"), rests: true},
 	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), rests: true},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("services"), rests: true},
@@ -57,13 +60,13 @@ var watched = []watchedKind{
 const managed = "app.kubernetes.io/managed-by in (Helm, " + FieldManager + ")"
 
 // watch calls changed for every change of the kind in namespace, and once when it
-// begins, until ctx is done. It carries metadata only, of kinds that rest only what
-// is managed, and keeps nothing: an informer of each kind would take several times
+// begins, until ctx is done. It carries metadata only, of most kinds only what is
+// managed, and keeps nothing: an informer of each kind would take several times
 // the memory in each store's namespace.
 func (k watchedKind) watch(ctx context.Context, client metadata.Interface, namespace string, changed, begun func()) {
 	resource := client.Resource(k.GroupVersionResource).Namespace(namespace)
 	selected := func(o metav1.ListOptions) metav1.ListOptions {
-		if k.rests {
+		if k.rests || k.ours {
 			o.LabelSelector = managed
 		}
 		return o
@@ -137,16 +140,22 @@ type watches struct {
 	client metadata.Interface
 	wake   func(namespace string)
 
-	mu      sync.Mutex
-	ctx     context.Context
-	stopped map[string]context.CancelFunc
-	changes int64            // of kinds that rest so far, in all namespaces
-	last    map[string]int64 // the last of them in each watched namespace
-	running sync.WaitGroup
+	mu         sync.Mutex
+	ctx        context.Context
+	changes    int64 // so far, in all namespaces
+	namespaces map[string]*watchedNamespace
+	running    sync.WaitGroup
+}
+
+// watchedNamespace is a namespace that is watched, and its last changes: of anything,
+// and of kinds that rest.
+type watchedNamespace struct {
+	stop      context.CancelFunc
+	any, rest int64
 }
 
 func newWatches(client metadata.Interface, wake func(namespace string)) *watches {
-	return &watches{client: client, wake: wake, stopped: map[string]context.CancelFunc{}, last: map[string]int64{}}
+	return &watches{client: client, wake: wake, namespaces: map[string]*watchedNamespace{}}
 }
 
 // run lets watches start, and returns when ctx is done and all have ended.
@@ -166,29 +175,24 @@ func (w *watches) run(ctx context.Context) {
 func (w *watches) start(namespace string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, ok := w.stopped[namespace]; ok || w.ctx == nil || w.ctx.Err() != nil {
+	if w.namespaces[namespace] != nil || w.ctx == nil || w.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
-	w.stopped[namespace] = cancel
 	// Nobody knows what has happened while nothing was watched.
 	w.changes++
-	w.last[namespace] = w.changes
+	w.namespaces[namespace] = &watchedNamespace{stop: cancel, any: w.changes, rest: w.changes}
 	// What happened before the watches stood is looked for once they all do.
 	var missing atomic.Int32
 	missing.Store(int32(len(watched)))
 	begun := func() {
 		if missing.Add(-1) == 0 {
-			w.wake(namespace)
+			w.changed(namespace, false)
 		}
 	}
 	for _, kind := range watched {
-		changed := w.wake
-		if kind.rests {
-			changed = w.changed
-		}
 		w.running.Go(func() {
-			kind.watch(ctx, w.client, namespace, func() { changed(namespace) }, begun)
+			kind.watch(ctx, w.client, namespace, func() { w.changed(namespace, kind.rests) }, begun)
 		})
 	}
 }
@@ -197,19 +201,22 @@ func (w *watches) start(namespace string) {
 func (w *watches) stop(namespace string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if cancel, ok := w.stopped[namespace]; ok {
-		cancel()
-		delete(w.stopped, namespace)
-		delete(w.last, namespace)
+	if n := w.namespaces[namespace]; n != nil {
+		n.stop()
+		delete(w.namespaces, namespace)
 	}
 }
 
-// changed notes that something that should rest has changed, and wakes the store.
-func (w *watches) changed(namespace string) {
+// changed notes that something of the namespace has changed, perhaps something that
+// should rest, and wakes the store.
+func (w *watches) changed(namespace string, rests bool) {
 	w.mu.Lock()
-	if _, ok := w.stopped[namespace]; ok {
+	if n := w.namespaces[namespace]; n != nil {
 		w.changes++
-		w.last[namespace] = w.changes
+		n.any = w.changes
+		if rests {
+			n.rest = w.changes
+		}
 	}
 	w.mu.Unlock()
 	w.wake(namespace)
@@ -220,7 +227,21 @@ func (w *watches) changed(namespace string) {
 func (w *watches) lastChange(namespace string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.last[namespace]
+	if n := w.namespaces[namespace]; n != nil {
+		return n.rest
+	}
+	return 0
+}
+
+// lastOfAll is another number after each change of anything that was seen, or 0 if
+// the namespace is not watched.
+func (w *watches) lastOfAll(namespace string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.namespaces[namespace]; n != nil {
+		return n.any
+	}
+	return 0
 }
 
 // expectedError leaves out what is normal: a RoleBinding that has just been made is

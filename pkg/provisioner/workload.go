@@ -101,35 +101,72 @@ func (c *Controller) readWorkloads(ctx context.Context, a *attempt) error {
 		return nil
 	}
 	found := []workload{}
-	statefulSets, err := c.kube.AppsV1().StatefulSets(a.namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("listing StatefulSets in namespace %s: %w", a.namespace, err)
-	}
-	for i := range statefulSets.Items {
-		if ofRelease(&statefulSets.Items[i]) {
-			found = append(found, statefulSet(&statefulSets.Items[i]))
+	for _, list := range []struct {
+		kind string
+		of   func(context.Context, *attempt) ([]workload, error)
+	}{{"StatefulSet", c.statefulSets}, {"Job", c.jobs}, {"Deployment", c.deployments}} {
+		if may, err := c.mayHave(ctx, a, list.kind); err != nil {
+			return err
+		} else if !may {
+			continue
 		}
-	}
-	jobs, err := c.kube.BatchV1().Jobs(a.namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("listing Jobs in namespace %s: %w", a.namespace, err)
-	}
-	for i := range jobs.Items {
-		if ofRelease(&jobs.Items[i]) {
-			found = append(found, job(&jobs.Items[i]))
+		workloads, err := list.of(ctx, a)
+		if err != nil {
+			return fmt.Errorf("listing every %s in namespace %s: %w", list.kind, a.namespace, err)
 		}
-	}
-	deployments, err := c.kube.AppsV1().Deployments(a.namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("listing Deployments in namespace %s: %w", a.namespace, err)
-	}
-	for i := range deployments.Items {
-		if ofRelease(&deployments.Items[i]) {
-			found = append(found, deployment(&deployments.Items[i]))
-		}
+		found = append(found, workloads...)
 	}
 	a.workloads = found
 	return nil
+}
+
+func (c *Controller) statefulSets(ctx context.Context, a *attempt) (found []workload, err error) {
+	list, err := c.kube.AppsV1().StatefulSets(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if ofRelease(&list.Items[i]) {
+			found = append(found, statefulSet(&list.Items[i]))
+		}
+	}
+	return found, nil
+}
+
+func (c *Controller) jobs(ctx context.Context, a *attempt) (found []workload, err error) {
+	list, err := c.kube.BatchV1().Jobs(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if ofRelease(&list.Items[i]) {
+			found = append(found, job(&list.Items[i]))
+		}
+	}
+	return found, nil
+}
+
+func (c *Controller) deployments(ctx context.Context, a *attempt) (found []workload, err error) {
+	list, err := c.kube.AppsV1().Deployments(a.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if ofRelease(&list.Items[i]) {
+			found = append(found, deployment(&list.Items[i]))
+		}
+	}
+	return found, nil
+}
+
+// mayHave is false if the release has no object of any of the kinds. An action that
+// has failed may have left some of an earlier revision.
+func (c *Controller) mayHave(ctx context.Context, a *attempt, kinds ...string) (bool, error) {
+	if a.release == nil || a.release.Status != helm.StatusDeployed {
+		return true, nil
+	}
+	objects, err := c.objects(ctx, a)
+	return slices.ContainsFunc(objects, func(o helm.Object) bool { return slices.Contains(kinds, o.Kind) }), err
 }
 
 // ofRelease is true for what the release's manifest holds. Hooks do not carry

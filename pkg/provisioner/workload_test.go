@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
 )
 
 func TestWorkloadIsReady(t *testing.T) {
@@ -311,6 +312,9 @@ func TestWorkloadReadyNamesTheBlocker(t *testing.T) {
 				objects = append(objects, tc.event)
 			}
 			w := newWorld(t, testStore(), objects...)
+			w.helm.Manifest = []helm.Object{
+				{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"}, {APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db"}, {APIVersion: "batch/v1", Kind: "Job", Name: "migrate"},
+			}
 			w.clock = start.Add(time.Minute)
 			ready := (&attempt{store: w.reconcileOnce(t)}).condition(v1alpha1.ConditionReady)
 			if got := ready.Reason + ": " + ready.Message; got != tc.want {

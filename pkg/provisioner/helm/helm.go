@@ -120,6 +120,9 @@ type Release struct {
 	Status Status
 	// Labels are those of the stored revision.
 	Labels map[string]string
+	// Objects are what its manifest holds, if an action has just made it; nil if it
+	// was only looked up.
+	Objects []Object
 }
 
 // Object names an object of a release's manifest, in the release's namespace.

@@ -17,9 +17,20 @@ type observer struct {
 	driver.Driver
 	// keep is a revision that is not deleted; 0 is none.
 	keep int
+	// none says that there is no revision to find.
+	none bool
 
-	mu   sync.Mutex
-	last *Release
+	mu       sync.Mutex
+	last     *Release
+	manifest string // of last
+}
+
+// Query finds revisions by their labels.
+func (o *observer) Query(labels map[string]string) ([]*release.Release, error) {
+	if o.none {
+		return nil, driver.ErrReleaseNotFound
+	}
+	return o.Driver.Query(labels)
 }
 
 // stored is the revision that was written last, or nil.
@@ -62,5 +73,6 @@ func (o *observer) observe(rel *release.Release) {
 	defer o.mu.Unlock()
 	if o.last == nil || rel.Version >= o.last.Revision {
 		o.last = &Release{Revision: rel.Version, Status: Status(rel.Info.Status), Labels: rel.Labels}
+		o.manifest = rel.Manifest
 	}
 }

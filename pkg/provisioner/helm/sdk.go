@@ -103,9 +103,17 @@ func (s *SDK) Objects(ctx context.Context, namespace, name string, revision int)
 	if err != nil {
 		return nil, fmt.Errorf("reading release %s/%s revision %d: %w", namespace, name, revision, err)
 	}
-	_, manifests, err := releaseutil.SortManifests(releaseutil.SplitManifests(rel.Manifest), nil, releaseutil.InstallOrder)
+	objects, err := objectsOf(rel.Manifest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the manifest of release %s/%s revision %d: %w", namespace, name, revision, err)
+	}
+	return objects, nil
+}
+
+func objectsOf(manifest string) ([]Object, error) {
+	_, manifests, err := releaseutil.SortManifests(releaseutil.SplitManifests(manifest), nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, err
 	}
 	objects := make([]Object, 0, len(manifests))
 	for _, m := range manifests {
@@ -124,6 +132,8 @@ func (s *SDK) Install(ctx context.Context, r Request) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	// There is no revision before the first: what creates it fails if there is one.
+	observed.none, cfg.Releases.MaxHistory = true, 0
 	install := action.NewInstall(cfg)
 	install.Namespace, install.ReleaseName = r.Namespace, r.Name
 	install.Labels, install.Description = r.Labels, r.Description
@@ -191,6 +201,9 @@ func outcome(observed *observer, doing, namespace, name string, err error) (*Rel
 	}
 	if stored == nil || stored.Status != StatusDeployed {
 		return stored, fmt.Errorf("%s release %s/%s: %w", doing, namespace, name, ErrNotStored)
+	}
+	if stored.Objects, err = objectsOf(observed.manifest); err != nil {
+		return stored, fmt.Errorf("reading the manifest of release %s/%s: %w", namespace, name, err)
 	}
 	return stored, nil
 }

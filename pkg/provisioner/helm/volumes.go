@@ -23,12 +23,16 @@ var (
 )
 
 // volumeKeeper is Helm's client of the cluster, but volumes never shrink, and one
-// that cannot grow fails an action before it has changed anything.
+// that cannot grow fails an action before it has changed anything. Nor does it ask
+// whether there is a cluster.
 type volumeKeeper struct {
 	*kube.Client
 	// returning is set for a rollback, which takes back everything but sizes.
 	returning bool
 }
+
+// IsReachable implements kube.Interface. What Helm asks for next tells.
+func (k *volumeKeeper) IsReachable() error { return nil }
 
 // Update implements kube.Interface.
 func (k *volumeKeeper) Update(original, target kube.ResourceList, force bool) (*kube.Result, error) {

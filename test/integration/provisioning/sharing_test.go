@@ -27,11 +27,13 @@ func TestReplicasShareStoresAndNeverOne(t *testing.T) {
 	}
 
 	// One dies and one is stopped while they work: the third does all.
-	names = createMany(t, namespace, "second", engine, 36)
-	waitForWork(t, record, "a", "b")
+	before := len(record.all())
+	names = createMany(t, namespace, "second", engine, 12)
+	waitForWork(t, record, before, "a", "b")
 	a.kill()
 	b.pause()
 	stopped := time.Now()
+	names = append(names, createMany(t, namespace, "third", engine, 24)...)
 	allReady(t, namespace, names)
 	if held := c.shares.Held(); held != 16 {
 		t.Errorf("the replica that is left holds %d shards, want all 16", held)
@@ -60,7 +62,7 @@ func TestReplicaThatLeavesHandsOver(t *testing.T) {
 	cleanUp(t, namespace)
 	eventuallyHeld(t, a, b)
 	names := createMany(t, namespace, "shop", engine, 12)
-	waitForWork(t, record, "a", "b")
+	waitForWork(t, record, 0, "a", "b")
 	left := time.Now()
 	a.leave(t)
 	for b.shares.Held() < 16 && time.Since(left) < leaseDuration {
@@ -91,10 +93,10 @@ func eventuallyHeld(t *testing.T, replicas ...*replica) {
 	}
 }
 
-// waitForWork waits until each of the replicas has written something anew.
-func waitForWork(t *testing.T, record *record, replicas ...string) {
+// waitForWork waits until each of the replicas has written something after the first
+// so many requests.
+func waitForWork(t *testing.T, record *record, before int, replicas ...string) {
 	t.Helper()
-	before := len(record.all())
 	for deadline := time.Now().Add(patience); len(replicas) > 0; time.Sleep(time.Millisecond) {
 		for _, r := range record.all()[before:] {
 			if i := slices.Index(replicas, r.replica); i >= 0 && r.writes() {

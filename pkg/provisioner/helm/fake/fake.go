@@ -127,6 +127,7 @@ func (h *Helm) store(action string, r helm.Request, revision int) (*helm.Release
 		h.Drifts = nil
 	}
 	h.put(r.Namespace, r.Name, rel)
+	rel.Objects = h.Manifest
 	return &rel, err
 }
 

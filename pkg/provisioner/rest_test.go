@@ -1,0 +1,87 @@
+package provisioner
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgotesting "k8s.io/client-go/testing"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+)
+
+// A shop that sells is asked for nothing but its storefront until something changes.
+func TestRestingStoreIsNotRead(t *testing.T) {
+	t.Parallel()
+	for name, disturb := range map[string]func(*testing.T, *world){
+		"a change in its namespace": func(_ *testing.T, w *world) { w.watches.changed(testNamespace, false) },
+		"a change of the store":     func(t *testing.T, w *world) { w.change(t, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Blumen" }) },
+		"a change of the engine": func(t *testing.T, w *world) {
+			engine := testEngine()
+			engine.ResourceVersion = "another"
+			if err := w.informers[1].GetIndexer().Update(engine); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"time":          func(_ *testing.T, w *world) { w.clock = w.clock.Add(reapplyAfter) },
+		"no storefront": func(t *testing.T, w *world) { w.storefrontFails(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, testStore())
+			w.watches.changes, w.watches.namespaces[testNamespace] = 1, &watchedNamespace{any: 1}
+			w.becomeReady(t)
+			read := 0
+			w.kube.PrependReactor("*", "*", func(clientgotesting.Action) (bool, runtime.Object, error) {
+				read++
+				return true, nil, errors.New("etcd is away")
+			})
+			for range 3 {
+				w.clock = w.clock.Add(probeStale)
+				for i := range 2 {
+					if again, err := w.reconcile(t.Context(), testKey); err != nil || again == 0 {
+						t.Fatalf("reconciling a store that rests: again in %s, error %v", again, err)
+					}
+					if i == 0 {
+						w.untilAnswered(t)
+					}
+				}
+			}
+			if read > 0 {
+				t.Fatalf("%d requests for a store that rests", read)
+			}
+			disturb(t, w)
+			_, _ = w.reconcile(t.Context(), testKey) // the API server is away
+			if read == 0 {
+				t.Error("nothing was read after a change")
+			}
+		})
+	}
+}
+
+// storefrontFails makes the newest answer of the storefront a bad one.
+func (w *world) storefrontFails(t *testing.T) {
+	t.Helper()
+	w.answers = func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no", http.StatusServiceUnavailable) }
+	w.clock = w.clock.Add(probeStale)
+	if _, err := w.reconcile(t.Context(), testKey); err != nil {
+		t.Fatal(err)
+	}
+	w.untilAnswered(t)
+}
+
+// An answer that has waited for a worker longer than it is fresh is not asked for again.
+func TestAnswerThatWaitedIsBelieved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	w.clock = w.clock.Add(2 * probeFresh)
+	wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+	w.probes.running.Wait()
+	if w.queue.Len() > 0 {
+		t.Error("the storefront was asked again, and woke the store")
+	}
+}
