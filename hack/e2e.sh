@@ -6,12 +6,23 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=hack/lib.sh
 source hack/lib.sh
 
+# processes lists what runs from _output or with files there, and what runs in
+# containers. Others on the machine may run the same programs.
+processes() {
+  local process
+  for process in /proc/[0-9]*; do
+    if grep -q "$PWD/_output/" "$process/cmdline" || [[ $(readlink "$process/ns/mnt") != "$(readlink /proc/self/ns/mnt)" ]]; then
+      cat "$process/comm"
+    fi
+  done
+}
+
 # machine lists what a cluster could leave behind: processes, mounts, network
 # devices and namespaces, firewall rules and cgroups.
 machine() (
   set +o errexit +o pipefail # what is not there is not left behind
   echo "# processes"
-  cat /proc/[0-9]*/comm | grep -E '^(kube|etcd|coredns|containerd|localcluster|runc|pause|postgres$|traefik)' | sort
+  processes | sort
   echo "# mounts"
   awk '{print $2}' /proc/mounts | sort
   echo "# network"
