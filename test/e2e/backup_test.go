@@ -16,6 +16,7 @@ import (
 // A store goes back to an earlier revision with the orders it had then, and back
 // again with those it has had since. Its passwords stay the same.
 func TestRollbackBringsTheOrdersBack(t *testing.T) {
+	t.Parallel()
 	newMedusaEngine(t, "medusa-data", 120,
 		v1alpha1.EngineVersion{Name: "next", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"500Mi"}}}}`)})
 	created := createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "data-orders"}, Spec: v1alpha1.StoreSpec{Engine: "medusa-data"}})
@@ -67,6 +68,7 @@ func TestRollbackBringsTheOrdersBack(t *testing.T) {
 // The same with WooCommerce, whose database and uploads go back together. What was
 // uploaded since stays.
 func TestRollbackBringsTheBlogBack(t *testing.T) {
+	t.Parallel()
 	newEngine(t, "woocommerce", "woo-data", 120,
 		v1alpha1.EngineVersion{Name: "next", Values: rawValues(`{"image":{"tag":"local"},"resources":{"wordpress":{"requests":{"memory":"250Mi"}}}}`)})
 	created := createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "data-blog"}, Spec: v1alpha1.StoreSpec{Engine: "woo-data"}})
@@ -124,6 +126,7 @@ func upload(t *testing.T, store *v1alpha1.Store, script string) string {
 // Without room for a backup there is no upgrade: the store goes on to sell, and says
 // what was in the way. With room there is.
 func TestFullVolumeStopsTheUpgrade(t *testing.T) {
+	t.Parallel()
 	newMedusaEngine(t, "medusa-full", 120,
 		v1alpha1.EngineVersion{Name: "next", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"500Mi"}}}}`)},
 		v1alpha1.EngineVersion{Name: "later", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"490Mi"}}}}`)})

@@ -17,6 +17,7 @@ import (
 // Whoever has the role edit where a store is gets its login, and cannot reach the
 // Secret it comes from.
 func TestCredentialsByRoleEdit(t *testing.T) {
+	t.Parallel()
 	const tenant = "e2e-credentials-tenant"
 	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "logins"}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
 	binding, err := core.RbacV1().RoleBindings("default").Create(t.Context(), &rbacv1.RoleBinding{

@@ -20,7 +20,8 @@ import (
 // A store whose upgrade cannot work returns by itself to what it ran before, with
 // its orders and its passwords, says why, and can be upgraded to something better.
 func TestFailedUpgradeKeepsTheOrders(t *testing.T) {
-	engine := newMedusaEngine(t, "medusa-next", 20,
+	t.Parallel()
+	engine := newMedusaEngine(t, "medusa-next", 40,
 		v1alpha1.EngineVersion{Name: "broken", Values: rawValues(`{"image":{"tag":"there-is-no-such-image","pullPolicy":"IfNotPresent"}}`)},
 		v1alpha1.EngineVersion{Name: "better", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"500Mi"}}}}`)},
 	)

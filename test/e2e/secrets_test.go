@@ -95,6 +95,7 @@ func (s *scanner) scan(t *testing.T, where string, content []byte) {
 // Whoever may edit stores reads their secrets in no answer but the one that is
 // asked for them.
 func TestNeverAgain04NothingATenantReadsHoldsASecret(t *testing.T) {
+	t.Parallel()
 	store := makeMedusa(t, "discreet")
 	scan := newScanner(t, store)
 	tenant := makeTenant(t, "discreet-tenant")

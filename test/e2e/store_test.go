@@ -19,6 +19,7 @@ import (
 // A store sells under the title its owner chose, whatever is in it, and leaves
 // nothing behind but its history.
 func TestStoreSellsAndGoes(t *testing.T) {
+	t.Parallel()
 	const title = `Bits & <b>"Pieces"</b> $(id) {{ .Values }} 'ü' 花`
 	createStore(t, &v1alpha1.Store{
 		ObjectMeta: metav1.ObjectMeta{Name: "bits"},
@@ -42,6 +43,7 @@ func TestStoreSellsAndGoes(t *testing.T) {
 // helm test places an order from inside the store's namespace, under its network
 // policies.
 func TestChartTest(t *testing.T) {
+	t.Parallel()
 	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "charted"}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
 	store := waitFor(t, "charted", v1alpha1.ConditionReady, 8*time.Minute)
 	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")

@@ -20,6 +20,7 @@ import (
 // A larger plan gives a shop a larger database volume while it sells. One whose
 // storage class does not allow that says so, and sells on.
 func TestVolumesGrowWhileTheShopSells(t *testing.T) {
+	t.Parallel()
 	fixed := fixedClass(t, "grows-fixed")
 	engine := editedEngine(t, "medusa", "medusa-grows", func(spec *v1alpha1.EngineSpec) {
 		spec.Values = rawValues(strings.Replace(string(spec.Values.Raw), `"uploads":{"storageClassName":""}`,

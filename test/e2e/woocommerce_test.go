@@ -32,8 +32,10 @@ var titles = []string{
 }
 
 func TestNeverAgain10AnyTitleIsShownAsItWasWritten(t *testing.T) {
+	t.Parallel()
 	for _, engine := range []string{"woocommerce", "medusa"} {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			name := "titled-" + engine
 			createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.StoreSpec{Engine: engine}})
 			store := waitFor(t, name, v1alpha1.ConditionReady, 8*time.Minute)
@@ -59,6 +61,7 @@ func TestNeverAgain10AnyTitleIsShownAsItWasWritten(t *testing.T) {
 }
 
 func TestNeverAgain11AnyLegalDisplayNameProvisions(t *testing.T) {
+	t.Parallel()
 	engines := []string{"woocommerce", "medusa"}
 	for _, engine := range engines {
 		createStore(t, &v1alpha1.Store{
@@ -73,6 +76,7 @@ func TestNeverAgain11AnyLegalDisplayNameProvisions(t *testing.T) {
 
 // A store whose shop has lost what it sells with says so, and recovers.
 func TestNeverAgain25ReadyMeansThatTheShopSells(t *testing.T) {
+	t.Parallel()
 	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "honest"}, Spec: v1alpha1.StoreSpec{Engine: "woocommerce"}})
 	store := waitFor(t, "honest", v1alpha1.ConditionReady, 5*time.Minute)
 	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")
@@ -85,6 +89,7 @@ func TestNeverAgain25ReadyMeansThatTheShopSells(t *testing.T) {
 
 // A store whose image lacks the shop's plugin is never Ready, and says why.
 func TestWooCommerceWithoutItsPluginIsNotReady(t *testing.T) {
+	t.Parallel()
 	engine, err := platform.PlatformV1alpha1().Engines().Get(t.Context(), "woocommerce", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +122,7 @@ func TestWooCommerceWithoutItsPluginIsNotReady(t *testing.T) {
 // Neither a shop that is just being made, nor one that is ready, nor one that has
 // lost its tables lets anybody install WordPress.
 func TestNeverAgain31NobodyMeetsAnInstaller(t *testing.T) {
+	t.Parallel()
 	store := createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "claimed"}, Spec: v1alpha1.StoreSpec{Engine: "woocommerce"}})
 	answers := 0
 	look := func(ctx context.Context, paths ...string) {
