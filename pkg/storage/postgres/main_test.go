@@ -95,12 +95,15 @@ func newPodStorage(t testing.TB, db *Database, options ...fixtureOption) *Storag
 	return s
 }
 
-// listCounter counts the queries that read lists.
-type listCounter struct{ lists atomic.Uint64 }
+// listCounter counts the queries that read lists, and those that count objects.
+type listCounter struct{ lists, stats atomic.Uint64 }
 
 func (c *listCounter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	if data.SQL == listQuery || data.SQL == listAtQuery {
+	switch data.SQL {
+	case listQuery, listAtQuery:
 		c.lists.Add(1)
+	case statsQuery:
+		c.stats.Add(1)
 	}
 	return ctx
 }

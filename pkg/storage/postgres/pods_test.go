@@ -59,6 +59,13 @@ func increment(ctx context.Context, s storage.Interface, name string) (*example.
 	return out, err
 }
 
+func mustIncrement(t *testing.T, s *Storage, name string) {
+	t.Helper()
+	if _, err := increment(t.Context(), s, name); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func counter(pod *example.Pod) int {
 	n, _ := strconv.Atoi(pod.Annotations["counter"])
 	return n

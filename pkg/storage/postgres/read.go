@@ -129,7 +129,7 @@ func (d *Database) list(
 }
 
 // stats counts the keys of r and, if sizes, the bytes of their values.
-func (d *Database) stats(ctx context.Context, r keyRange, sizes bool) (count, bytes int64, err error) {
-	err = d.pool.QueryRow(ctx, statsQuery, r.from, r.to, sizes).Scan(&count, &bytes)
-	return count, bytes, err
+func (d *Database) stats(ctx context.Context, r keyRange, sizes bool) (c count, bytes int64, err error) {
+	err = d.pool.QueryRow(ctx, statsQuery, r.from, r.to, sizes).Scan(&c.rev, &c.objects, &bytes)
+	return c, bytes, err
 }

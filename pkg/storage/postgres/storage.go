@@ -61,8 +61,9 @@ type Storage struct {
 	prefix       string // ends in "/"
 	transformer  value.Transformer
 	versioner    storage.Versioner
-	marksCorrupt bool        // whether errors of unreadable values are corruptErrors
-	sizes        atomic.Bool // whether Stats estimates sizes
+	marksCorrupt bool                  // whether errors of unreadable values are corruptErrors
+	sizes        atomic.Bool           // whether Stats estimates sizes
+	counted      atomic.Pointer[count] // by the last Stats; nil before
 }
 
 var _ storage.Interface = (*Storage)(nil)

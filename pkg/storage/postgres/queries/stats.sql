@@ -1,5 +1,9 @@
--- Number of keys in [$1, $2) and, if $3, the bytes of their values.
-select count(*),
-       case when $3 then coalesce(sum(octet_length(log.value)), 0) else 0 end::bigint
-from head left join log on $3 and log.rev = head.mod
-where head.key >= $1 and head.key < $2;
+-- Number of keys in [$1, $2) at the latest revision and, if $3, the bytes of their values.
+select meta.rev, counted.keys, counted.bytes
+from meta
+cross join lateral (
+    select count(*) as keys,
+           coalesce(sum(case when $3 then (select octet_length(value) from log where rev = mod) end), 0)::bigint as bytes
+    from head
+    where key >= $1 and key < $2
+) counted;
