@@ -103,3 +103,29 @@ func (f *fixture) step(pods chan *example.Pod) error {
 	pods <- out
 	return err
 }
+
+// BenchmarkList lists 10,000 objects from the storage, in a process that has done so
+// before, and in one that keeps nothing, as if it had just started.
+func BenchmarkList(b *testing.B) {
+	for _, test := range []struct {
+		name  string
+		bound int
+	}{{"again", defaultDecodedBytes}, {"fresh", -1}} {
+		b.Run(test.name, func(b *testing.B) {
+			f := newFixture(b, withTransformer(nil))
+			f.db.memory.bound = test.bound
+			createPods(b, f, 10000)
+			list := func() {
+				opts := storage.ListOptions{Recursive: true, Predicate: storage.Everything}
+				if err := f.GetList(b.Context(), "/pods", opts, &example.PodList{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			list()
+			b.ReportAllocs()
+			for b.Loop() {
+				list()
+			}
+		})
+	}
+}

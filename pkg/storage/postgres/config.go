@@ -15,7 +15,8 @@ const (
 	defaultCompactionInterval = 5 * time.Minute
 	defaultConnectTimeout     = 5 * time.Second
 	// pingTimeout is how long a connection that was idle may take to prove that it works.
-	pingTimeout = 2 * time.Second
+	pingTimeout         = 2 * time.Second
+	defaultDecodedBytes = 64 << 20
 )
 
 // Config says which database to use and how. The zero value of every field but
@@ -45,6 +46,10 @@ type Config struct {
 	// revisions go that are not current, however young they are. Zero is no bound. It
 	// should be several times the size of what is current, which always stays.
 	HistoryMaxBytes int64
+	// DecodedBytes bounds the objects that stay decoded in memory for lists that come
+	// again, by the sum of their values as stored: decoded they take more. Default
+	// 64 MiB; below zero keeps none.
+	DecodedBytes int
 	// TracerProvider takes a span of each group of writes and of each statement, the
 	// latter named by what it does and without values. Optional.
 	TracerProvider trace.TracerProvider
@@ -62,6 +67,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CompactionInterval == 0 {
 		c.CompactionInterval = defaultCompactionInterval
+	}
+	if c.DecodedBytes == 0 {
+		c.DecodedBytes = defaultDecodedBytes
 	}
 	return c
 }

@@ -25,6 +25,7 @@ type Database struct {
 	hub    *hub
 	index  *readIndex
 	writes *committer
+	memory *memory
 
 	channel string // carries the notifications of this schema
 	peers   *peers
@@ -76,6 +77,7 @@ func (d *Database) start(ctx context.Context) error {
 	}
 	d.hub = newHub(at)
 	d.writes = newCommitter(d)
+	d.memory = newMemory(d.config.DecodedBytes)
 	now := time.Now()
 	d.caughtUp.Store(&now)
 
@@ -89,6 +91,7 @@ func (d *Database) start(ctx context.Context) error {
 	d.running.Go(func() { d.expire(background) })
 	d.running.Go(func() { d.maintain(background) })
 	d.running.Go(func() { d.retain(background) })
+	d.running.Go(func() { d.memory.sweepRegularly(background) })
 	for range batchesInFlight {
 		// Closing the committer ends it; a batch under way is never cut off.
 		d.running.Go(func() { d.writes.run(context.WithoutCancel(ctx)) })

@@ -14,6 +14,7 @@
 //   - hub, peers, follow: the recent changes in memory, in order, kept up to date
 //   - committer, write, doubt, claims: group commit of conditional writes
 //   - compact, retention, expiry: periodic work
+//   - memory: decoded objects for lists that come again
 //   - storage, object, get, create, state, update, delete, list, watch, stats: storage.Interface
 //   - past: the history of objects, decoded
 //   - corrupt, progress: what the API server wants to know of a storage

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +41,7 @@ type listing struct {
 	rev     int64 // what the list is pinned to, 0 until the first page is read
 
 	newItem  func() runtime.Object
+	shares   bool          // whether what is decoded may serve other lists
 	items    reflect.Value // the slice in the list object
 	failures itemFailures
 
@@ -71,6 +74,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOpti
 		keys:     s.keys(key, opts.Recursive),
 		rev:      rev,
 		newItem:  itemConstructor(listObj, items),
+		shares:   s.shares(items.Type().Elem()),
 		items:    items,
 		failures: newItemFailures(),
 		resuming: continueKey,
@@ -97,10 +101,7 @@ func (l *listing) read(ctx context.Context) error {
 		count = maxCount + 1
 	}
 	for {
-		// One more key than wanted tells whether there are more.
-		arrived, decoded := l.decoder(ctx, size)
-		p, err := l.storage.db.list(ctx, l.keys, l.rev, size+1, count, arrived)
-		decoded()
+		p, err := l.page(ctx, size, count)
 		if err != nil {
 			return translate(ctx, "listing", l.prefix, err)
 		}
@@ -119,6 +120,78 @@ func (l *listing) read(ctx context.Context) error {
 		l.keys = l.keys.startAt(l.lastKey + "\x00")
 		size = min(2*size, maxPage)
 	}
+}
+
+// errValueGone says that the log has lost a value since its key was read.
+var errValueGone = errors.New("a value is no longer kept")
+
+// page reads a page of size, and one more key that tells whether there are more. It
+// asks for keys alone if some of their values may be in memory.
+func (l *listing) page(ctx context.Context, size, count int64) (page, error) {
+	if l.shares && l.storage.db.memory.knows(l.storage) {
+		p, err := l.readPage(ctx, false, size, count)
+		if err == nil {
+			err = l.fetch(ctx, p.records[:min(size, int64(len(p.records)))])
+		}
+		if !errors.Is(err, errValueGone) {
+			return p, err
+		}
+	}
+	return l.readPage(ctx, true, size, count)
+}
+
+func (l *listing) readPage(ctx context.Context, values bool, size, count int64) (page, error) {
+	arrived, decoded := l.decoder(ctx, size)
+	defer decoded()
+	return l.storage.db.list(ctx, l.keys, values, l.rev, size+1, count, arrived)
+}
+
+// fetch gets the values of records that are not in memory. They need not come from the
+// snapshot of the keys: a revision has the same value for ever.
+func (l *listing) fetch(ctx context.Context, records []*record) error {
+	var (
+		missing []*record
+		revs    []int64
+	)
+	for _, r := range records {
+		if !l.find(r) {
+			missing, revs = append(missing, r), append(revs, r.rev)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	values, err := l.storage.db.values(ctx, revs)
+	if err != nil {
+		return err
+	}
+	for _, r := range missing {
+		if r.value = values[r.rev]; r.value == nil {
+			return errValueGone
+		}
+	}
+	arrived, decoded := l.decoder(ctx, int64(len(missing)))
+	defer decoded()
+	for chunk := range slices.Chunk(missing, chunkRecords) {
+		arrived(chunk)
+	}
+	return nil
+}
+
+// find reports whether the record has its value, or memory has it or what it decodes to.
+func (l *listing) find(r *record) bool {
+	if r.decoded || r.known != nil || r.value != nil {
+		return true
+	}
+	known := l.storage.db.memory.get(l.storage, r.key, r.rev)
+	if known != nil && reflect.TypeOf(known).Elem() == l.items.Type().Elem() {
+		r.known = known
+		return true
+	}
+	if c := l.storage.db.hub.find(r.rev); c != nil {
+		r.value = c.value
+	}
+	return r.value != nil
 }
 
 // checkPosition pins the list to the first page's revision and makes sure that the
@@ -140,27 +213,29 @@ func (l *listing) checkPosition(at position) error {
 	return apierrors.NewResourceExpired(listExpired)
 }
 
-// decoder returns a function that decodes the first size records of a page, some on
-// each processor, while the next ones are still on their way, and one that waits until
-// that is done. If a selector may fill the list before its page ends, nothing is decoded
-// ahead.
-func (l *listing) decoder(ctx context.Context, size int64) (arrived func([]record), decoded func()) {
+// decoder returns a function that decodes the first size records of a page, as far as it
+// finds their values, some on each processor, while the next ones are still on their way,
+// and one that waits until that is done. If a selector may fill the list before its page
+// ends, nothing is decoded ahead.
+func (l *listing) decoder(ctx context.Context, size int64) (arrived func([]*record), decoded func()) {
 	if l.opts.Predicate.Limit > 0 && !l.opts.Predicate.Empty() {
-		return nil, func() {}
+		return func([]*record) {}, func() {}
 	}
 	var all sync.WaitGroup
 	free := make(chan struct{}, goruntime.GOMAXPROCS(0))
-	arrived = func(chunk []record) {
+	arrived = func(chunk []*record) {
 		chunk = chunk[:min(size, int64(len(chunk)))]
 		size -= int64(len(chunk))
 		free <- struct{}{} // else rows would pile up
 		all.Go(func() {
 			defer func() { <-free }()
-			for i := range chunk {
+			for _, r := range chunk {
 				if ctx.Err() != nil {
 					return
 				}
-				l.decode(ctx, &chunk[i])
+				if l.find(r) {
+					l.decode(ctx, r)
+				}
 			}
 		})
 	}
@@ -187,8 +262,7 @@ func (l *listing) add(ctx context.Context, records []*record) (bool, error) {
 			}
 			continue
 		}
-		// A selector that cannot be evaluated does not match.
-		if matches, err := l.opts.Predicate.Matches(obj); err != nil || !matches {
+		if obj == nil {
 			continue
 		}
 		l.items.Set(reflect.Append(l.items, reflect.ValueOf(obj).Elem()))
@@ -200,14 +274,29 @@ func (l *listing) add(ctx context.Context, records []*record) (bool, error) {
 	return false, nil
 }
 
-// decode turns the value of a record into its object, unless that was done before.
+// decode turns the value of a record into its object, unless that was done before or
+// the selector does not want it.
 func (l *listing) decode(ctx context.Context, r *record) {
 	if r.decoded {
 		return
 	}
-	r.obj, r.err = l.object(ctx, r)
 	r.decoded = true
-	r.value = nil // long lists take a while, their bytes need not stay
+	obj, shared := r.known, true
+	if obj == nil {
+		if obj, r.err = l.object(ctx, r); r.err != nil {
+			return
+		}
+		shared = l.shares && l.storage.db.memory.put(l.storage, r.key, r.rev, obj, len(r.value))
+	}
+	r.value, r.known = nil, nil // long lists take a while, their bytes need not stay
+	// A selector that cannot be evaluated does not match.
+	if matches, err := l.opts.Predicate.Matches(obj); err != nil || !matches {
+		return
+	}
+	if shared {
+		obj = obj.DeepCopyObject()
+	}
+	r.obj = obj
 }
 
 func (l *listing) object(ctx context.Context, r *record) (runtime.Object, error) {
@@ -259,6 +348,13 @@ func itemSlice(listObj runtime.Object) (reflect.Value, error) {
 		return reflect.Value{}, fmt.Errorf("list items: need a slice, have %s", items.Kind())
 	}
 	return items, nil
+}
+
+// shares reports whether lists may share what they decode as items of a type. How
+// unstructured items are decoded depends on the list. What is encrypted stays so in
+// memory, and is unreadable as soon as its transformer says so.
+func (s *Storage) shares(item reflect.Type) bool {
+	return s.resource.Transformer == nil && item != reflect.TypeFor[unstructured.Unstructured]()
 }
 
 // itemConstructor returns a function that makes empty items of a list. Unstructured

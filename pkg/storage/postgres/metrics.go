@@ -42,17 +42,20 @@ func desc(name, help string) *metrics.Desc {
 }
 
 var (
-	watchersDesc    = desc("stores_storage_watchers", "Watches open on the storage, below the watch cache.")
-	lagDesc         = desc("stores_storage_watch_lag_seconds", "How long ago this process last had every change that there was. Watches may lack what is younger.")
-	inUseDesc       = desc("stores_storage_pool_in_use", "Connections of the pool that are in use.")
-	idleDesc        = desc("stores_storage_pool_idle", "Connections of the pool that are open and wait for use.")
-	maxDesc         = desc("stores_storage_pool_max", "The most connections that the pool may have.")
-	waitsDesc       = desc("stores_storage_pool_waits_total", "How often somebody had to wait for a connection of the pool.")
-	waitSecondsDesc = desc("stores_storage_pool_wait_seconds_total", "How long all of them waited for a connection of the pool.")
-	revisionDesc    = desc("stores_storage_revision", "The latest revision that this process has seen.")
-	compactDesc     = desc("stores_storage_compaction_revision", "The revision below which lists and watches are no longer served.")
-	keptDesc        = desc("stores_storage_retention_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.")
-	logBytesDesc    = desc("stores_storage_log_bytes", "What the log takes on the database's disk with its indexes, or 0 in the first minute.")
+	watchersDesc      = desc("stores_storage_watchers", "Watches open on the storage, below the watch cache.")
+	lagDesc           = desc("stores_storage_watch_lag_seconds", "How long ago this process last had every change that there was. Watches may lack what is younger.")
+	inUseDesc         = desc("stores_storage_pool_in_use", "Connections of the pool that are in use.")
+	idleDesc          = desc("stores_storage_pool_idle", "Connections of the pool that are open and wait for use.")
+	maxDesc           = desc("stores_storage_pool_max", "The most connections that the pool may have.")
+	waitsDesc         = desc("stores_storage_pool_waits_total", "How often somebody had to wait for a connection of the pool.")
+	waitSecondsDesc   = desc("stores_storage_pool_wait_seconds_total", "How long all of them waited for a connection of the pool.")
+	revisionDesc      = desc("stores_storage_revision", "The latest revision that this process has seen.")
+	compactDesc       = desc("stores_storage_compaction_revision", "The revision below which lists and watches are no longer served.")
+	keptDesc          = desc("stores_storage_retention_kept_revision", "The revision from which on every one is kept in the log, or 0 in the first minute.")
+	decodedBytesDesc  = desc("stores_storage_decoded_bytes", "What the objects kept decoded for lists take as stored.")
+	decodedHitsDesc   = desc("stores_storage_decoded_hits_total", "Objects of lists that were found decoded in memory.")
+	decodedMissesDesc = desc("stores_storage_decoded_misses_total", "Objects of lists that had to be decoded, but for encrypted resources.")
+	logBytesDesc      = desc("stores_storage_log_bytes", "What the log takes on the database's disk with its indexes, or 0 in the first minute.")
 )
 
 // collector reads the state of a Database when it is asked.
@@ -68,6 +71,7 @@ func (d *Database) Collector() metrics.StableCollector { return &collector{datab
 func (c *collector) DescribeWithStability(ch chan<- *metrics.Desc) {
 	for _, desc := range []*metrics.Desc{
 		watchersDesc, lagDesc, inUseDesc, idleDesc, maxDesc, waitsDesc, waitSecondsDesc, revisionDesc, compactDesc, keptDesc, logBytesDesc,
+		decodedBytesDesc, decodedHitsDesc, decodedMissesDesc,
 	} {
 		ch <- desc
 	}
@@ -94,4 +98,7 @@ func (c *collector) CollectWithStability(ch chan<- metrics.Metric) {
 	send(compactDesc, float64(at.compact))
 	send(keptDesc, float64(d.cutAt.Load()))
 	send(logBytesDesc, float64(d.logBytes.Load()))
+	send(decodedBytesDesc, float64(d.memory.size()))
+	count(decodedHitsDesc, float64(d.memory.hits.Load()))
+	count(decodedMissesDesc, float64(d.memory.misses.Load()))
 }

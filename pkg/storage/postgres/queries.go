@@ -54,6 +54,8 @@ var (
 	updateQuery string
 	//go:embed queries/value.sql
 	valueQuery string
+	//go:embed queries/values.sql
+	valuesQuery string
 )
 
 // partitionsQuery keeps partitions of the log ready ahead of the counter.

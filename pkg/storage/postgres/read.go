@@ -52,10 +52,11 @@ func checkKey(key string) error {
 type record struct {
 	key   string
 	rev   int64
-	value []byte
+	value []byte // nil if it was not asked for
 
-	decoded bool // what follows is set
-	obj     runtime.Object
+	known   runtime.Object // what it decodes to, to be read only; nil if that is not in memory
+	decoded bool           // what follows is set
+	obj     runtime.Object // nil if the selector does not want it
 	err     error
 }
 
@@ -85,14 +86,15 @@ type page struct {
 // chunkRecords is how many records of a list are handed on at a time.
 const chunkRecords = 32
 
-// list reads up to limit keys of r in order, as of revision rev or, for 0, the latest,
-// and counts up to count of them. The caller checks the position returned: below its
-// compact revision, or above its latest, the page means nothing. While others are still
-// to come, chunks of records that have arrived are passed to arrived, unless it is nil.
+// list reads up to limit keys of r in order, and their values if asked for, as of
+// revision rev or, for 0, the latest, and counts up to count of them. The caller checks
+// the position returned: below its compact revision, or above its latest, the page means
+// nothing. While others are still to come, chunks of records that have arrived are passed
+// to arrived, unless it is nil.
 func (d *Database) list(
-	ctx context.Context, r keyRange, rev, limit, count int64, arrived func([]record),
+	ctx context.Context, r keyRange, values bool, rev, limit, count int64, arrived func([]*record),
 ) (page, error) {
-	query, args := listQuery, []any{r.from, r.to, r.after, limit, count}
+	query, args := listQuery, []any{r.from, r.to, r.after, limit, count, values}
 	if rev > 0 {
 		query, args = listAtQuery, append(args, rev)
 	}
@@ -102,13 +104,14 @@ func (d *Database) list(
 	}
 	var (
 		p     page
-		chunk []record
+		block []record // what is allocated at once
+		chunk []*record
 		key   *string // null when the position comes without a record
 		mod   *int64
 		value []byte
 	)
 	if arrived == nil {
-		arrived = func([]record) {}
+		arrived = func([]*record) {}
 	}
 	_, err = pgx.ForEachRow(rows, []any{&p.at.rev, &p.at.compact, &key, &mod, &value, &p.count}, func() error {
 		if key == nil {
@@ -116,16 +119,37 @@ func (d *Database) list(
 		}
 		if len(chunk) == cap(chunk) {
 			arrived(chunk)
-			chunk = make([]record, 0, chunkRecords)
+			block = make([]record, 0, chunkRecords)
+			chunk = make([]*record, 0, chunkRecords)
 		}
-		chunk = append(chunk, record{key: *key, rev: *mod, value: value})
-		p.records = append(p.records, &chunk[len(chunk)-1])
+		block = append(block, record{key: *key, rev: *mod, value: value})
+		chunk = append(chunk, &block[len(block)-1])
+		p.records = append(p.records, &block[len(block)-1])
 		return nil
 	})
 	arrived(chunk)
 	// In order already, but SQL does not promise it through a join.
 	slices.SortFunc(p.records, func(a, b *record) int { return strings.Compare(a.key, b.key) })
 	return p, err
+}
+
+// values reads the values of revisions. The log may no longer have those that are not
+// current.
+func (d *Database) values(ctx context.Context, revs []int64) (map[int64][]byte, error) {
+	rows, err := d.pool.Query(ctx, valuesQuery, revs)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		values = make(map[int64][]byte, len(revs))
+		rev    int64
+		value  []byte
+	)
+	_, err = pgx.ForEachRow(rows, []any{&rev, &value}, func() error {
+		values[rev] = value
+		return nil
+	})
+	return values, err
 }
 
 // stats counts the keys of r and, if sizes, the bytes of their values.

@@ -190,7 +190,7 @@ func (w *watcher) readLog(upTo int64) error {
 
 // sendInitial delivers the current state as if it was just created.
 func (w *watcher) sendInitial() error {
-	state, err := w.storage.db.list(w.ctx, w.keys, 0, unlimited, 0, nil)
+	state, err := w.storage.db.list(w.ctx, w.keys, true, 0, unlimited, 0, nil)
 	if err != nil {
 		return translate(w.ctx, "reading the initial state", w.key, err)
 	}

@@ -78,6 +78,7 @@ func rowsFor(clients []int) []row {
 		[]row{
 			latency("list of 10,000", than(etcd, 3)),
 			latency("list of 10,000 in pages of 500"),
+			latency("first list of 10,000"),
 		},
 		latencies("consistent list after another resource's write", []target{than(etcd, 100)}, []target{bound(2)}),
 		latencies("watch at 200 writes/s", []target{than(etcd, 1)}, nil),
