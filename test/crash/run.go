@@ -338,7 +338,8 @@ func (s *scene) clear(ctx context.Context) error {
 		return fmt.Errorf("stores are left: %q: %w", stuck, err)
 	}
 	// Those that were to be kept.
-	namespaces, err := s.core.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: provisioner.LabelRetained})
+	retained := metav1.ListOptions{LabelSelector: provisioner.LabelRetained}
+	namespaces, err := s.core.CoreV1().Namespaces().List(ctx, retained)
 	if err != nil {
 		return err
 	}
@@ -348,8 +349,9 @@ func (s *scene) clear(ctx context.Context) error {
 		}
 	}
 	for ctx.Err() == nil {
-		volumes, err := s.core.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
-		if err == nil && len(volumes.Items) == 0 {
+		namespaces, err := s.core.CoreV1().Namespaces().List(ctx, retained)
+		volumes, volumesErr := s.core.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+		if err == nil && volumesErr == nil && len(namespaces.Items)+len(volumes.Items) == 0 {
 			return nil
 		}
 		sleep(ctx, 100*time.Millisecond)
