@@ -161,7 +161,8 @@ func TestNeverAgain30SecretsLeakNowhere(t *testing.T) {
 	t.Logf("scanned %d pieces for %d forms of secrets", scan.scanned, len(scan.needles))
 }
 
-// makeTenant returns the configuration of a user who may edit namespace default.
+// makeTenant returns the configuration of a user who may edit namespace default, once
+// that counts.
 func makeTenant(t *testing.T, name string) *rest.Config {
 	t.Helper()
 	binding := &rbacv1.RoleBinding{
@@ -177,6 +178,10 @@ func makeTenant(t *testing.T, name string) *rest.Config {
 	})
 	tenant := rest.CopyConfig(config)
 	tenant.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: []string{"system:authenticated"}}
+	eventually(t, 10*time.Second, "the rights of "+name, func(context.Context) (bool, string) {
+		body, status := get(t, tenant, "/apis/platform.dev/v1alpha1/namespaces/default/stores", "application/json")
+		return status == http.StatusOK, string(body)
+	})
 	return tenant
 }
 
