@@ -180,19 +180,20 @@ func foreignRelease(namespace string) result {
 	return r
 }
 
-// readRelease reads the newest revision, or returns errForeignRelease. One whose action did not end is
-// unlocked first: this process is the only one at work on the store, so the
-// action was one of a process that is no more.
+// readRelease reads the newest revision, or returns errForeignRelease. One whose
+// action did not end is unlocked first: this process is the only one at work on
+// the store, so the action was one of a process that is no more.
 func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
 	if err := c.findRelease(ctx, a); err != nil || a.release == nil {
 		return err
 	}
-	release, err := a.release, error(nil)
+	release := a.release
 	if !ours(release) {
 		a.release = nil
 		return errForeignRelease
 	}
 	if release.Status.Interrupted() {
+		var err error
 		was, started := release.Status, c.now()
 		release, err = c.helm.Unlock(ctx, a.namespace, ReleaseName, fmt.Sprintf("The action was cut off, leaving %s", was))
 		c.recordAction(a, actionUnlock, started, release, err)

@@ -197,7 +197,7 @@ func (n *nemesis) ended(r *replica) {
 
 // outlast continues a stopped replica after its lease. It has to end by itself.
 func (n *nemesis) outlast(r *replica) {
-	time.Sleep(pastLease)
+	time.Sleep(pastLease) // the fault itself is that time passes
 	n.mu.Lock()
 	n.pauses = append(n.pauses, pause{By: r.name, Continued: time.Now()})
 	n.mu.Unlock()
