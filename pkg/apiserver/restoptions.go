@@ -12,6 +12,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/storage/claims"
+	"platform.dev/stores/pkg/storage/codec"
 	"platform.dev/stores/pkg/storage/postgres"
 	"platform.dev/stores/pkg/storage/postgres/watchcache"
 )
@@ -39,7 +40,7 @@ func (o *restOptions) claiming(rules *claims.Rules) *restOptions {
 // GetRESTOptions returns how a resource is stored. The example is not needed:
 // every resource is stored in the one version there is.
 func (o *restOptions) GetRESTOptions(resource schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
-	config := storagebackend.NewDefaultConfig(keyPrefix, Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion))
+	config := storagebackend.NewDefaultConfig(keyPrefix, codec.JSON(Scheme, v1alpha1.SchemeGroupVersion))
 	config.EncodeVersioner = runtime.NewMultiGroupVersioner(v1alpha1.SchemeGroupVersion, schema.GroupKind{Group: v1alpha1.GroupName})
 	if o.transformers != nil {
 		config.Transformer = o.transformers.TransformerForResource(resource)

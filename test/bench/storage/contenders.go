@@ -172,7 +172,7 @@ func (in *instance) startOurs(ctx context.Context) error {
 			return err
 		}
 		r.onClose(db.Close)
-		r.config = *storagebackend.NewDefaultConfig("", codec)
+		r.config = *storagebackend.NewDefaultConfig("", ourCodec)
 		r.raw, r.cached = withoutCache(db), watchcache.Decorator(db, nil, watchcache.RoundTrips)
 		return nil
 	}
@@ -244,7 +244,7 @@ func (in *instance) startKine(ctx context.Context) error {
 
 // speakTo uses a server as the API server does.
 func (r *replica) speakTo(port int) {
-	r.config = *storagebackend.NewDefaultConfig("/registry", codec)
+	r.config = *storagebackend.NewDefaultConfig("/registry", libraryCodec)
 	r.config.Transport.ServerList = []string{loopback(port)}
 	r.raw, r.cached = generic.UndecoratedStorage, registry.StorageWithCacher()
 }

@@ -157,7 +157,7 @@ func (g *growth) grow(ctx context.Context, to size) error {
 }
 
 func insert(ctx context.Context, conn *pgx.Conn, statement string, from, n int64, bytes int) error {
-	template, err := runtime.Encode(codec, grownPod("@name", bytes))
+	template, err := runtime.Encode(ourCodec, grownPod("@name", bytes))
 	if err != nil {
 		return err
 	}

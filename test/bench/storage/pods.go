@@ -15,17 +15,21 @@ import (
 	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/pkg/storage/codec"
 )
 
 // payload is the size of a pod as stored, in bytes.
 const payload = 2048
 
-var codec = func() runtime.Codec {
+// Servers on etcd and kine have the API server library's codec.
+var ourCodec, libraryCodec = func() (runtime.Codec, runtime.Codec) {
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, metav1.SchemeGroupVersion)
 	utilruntime.Must(example.AddToScheme(scheme))
 	utilruntime.Must(examplev1.AddToScheme(scheme))
-	return serializer.NewCodecFactory(scheme).LegacyCodec(examplev1.SchemeGroupVersion)
+	return codec.JSON(scheme, examplev1.SchemeGroupVersion),
+		serializer.NewCodecFactory(scheme).LegacyCodec(examplev1.SchemeGroupVersion)
 }()
 
 // padding is text that does not compress; pods are filled with pieces of it.
@@ -38,7 +42,7 @@ var padding = func() string {
 
 // emptyPod is the size of a pod without padding.
 var emptyPod = func() int {
-	encoded, err := runtime.Encode(codec, newPod(podName(0), 0))
+	encoded, err := runtime.Encode(ourCodec, newPod(podName(0), 0))
 	utilruntime.Must(err)
 	return len(encoded)
 }()

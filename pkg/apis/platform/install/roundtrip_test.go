@@ -16,6 +16,7 @@ import (
 	"platform.dev/stores/pkg/apis/platform"
 	platformfuzzer "platform.dev/stores/pkg/apis/platform/fuzzer"
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/storage/codec"
 )
 
 // A field that the hub types lack is lost here, and the test names it.
@@ -29,7 +30,7 @@ func TestCanonicalRoundTrip(t *testing.T) {
 	scheme := runtime.NewScheme()
 	Install(scheme)
 	codecs := serializer.NewCodecFactory(scheme)
-	codec := codecs.LegacyCodec(v1alpha1.SchemeGroupVersion)
+	stored := codec.JSON(scheme, v1alpha1.SchemeGroupVersion)
 	random := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, platformfuzzer.Funcs, freeForm), rand.NewSource(1), codecs)
 	for range 50 {
 		store, engine := &platform.Store{}, &platform.Engine{}
@@ -38,11 +39,11 @@ func TestCanonicalRoundTrip(t *testing.T) {
 		store.Spec.Canonicalize()
 		engine.Spec.Canonicalize()
 		for _, obj := range []runtime.Object{store, engine} {
-			data, err := runtime.Encode(codec, obj)
+			data, err := runtime.Encode(stored, obj)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := runtime.Decode(codec, data)
+			got, err := runtime.Decode(stored, data)
 			if err != nil {
 				t.Fatal(err)
 			}
