@@ -47,7 +47,7 @@ func (s *Storage) Delete(
 	}
 	var st *state
 	if cachedExistingObject != nil && !d.unsafe {
-		st, err = s.suggested(cachedExistingObject)
+		st, err = s.suggested(key, cachedExistingObject)
 	} else {
 		st, err = d.reload(ctx)
 	}

@@ -65,6 +65,19 @@ func (s *Storage) shared(rev int64, data []byte) *object {
 	return s.newObject(data)
 }
 
+// recent returns what a key had at a revision, as encoded: nil unless it was written or
+// watched lately.
+func (s *Storage) recent(key string, rev int64) []byte {
+	c := s.db.hub.find(rev)
+	if c == nil || c.key != key {
+		return nil
+	}
+	if o := c.current.get(); o != nil && o.storage == s {
+		return o.data
+	}
+	return nil
+}
+
 // get decodes the object, unless that was done before, and returns it to be read only.
 func (o *object) get(rev int64) (runtime.Object, error) {
 	o.once.Do(func() { o.decoded, o.err = runtime.Decode(o.storage.resource.Codec, o.data) })

@@ -20,10 +20,13 @@ type state struct {
 
 // suggested makes a state of an object the caller has in a cache, which may be out of
 // date.
-func (s *Storage) suggested(obj runtime.Object) (*state, error) {
+func (s *Storage) suggested(key string, obj runtime.Object) (*state, error) {
 	version, err := s.versioner.ObjectResourceVersion(obj)
 	if err != nil {
 		return nil, fmt.Errorf("reading resource version: %w", err)
+	}
+	if data := s.recent(key, int64(version)); data != nil {
+		return &state{obj: obj, rev: int64(version), data: data}, nil
 	}
 	data, err := s.encode(obj)
 	if err != nil {

@@ -47,7 +47,7 @@ func (s *Storage) GuaranteedUpdate(
 	}
 	var st *state
 	if cachedExistingObject != nil {
-		st, err = s.suggested(cachedExistingObject)
+		st, err = s.suggested(key, cachedExistingObject)
 	} else {
 		st, err = u.reload(ctx)
 	}
