@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,10 +19,10 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// countingCodec counts what it decodes.
+// countingCodec counts what it decodes and encodes.
 type countingCodec struct {
 	runtime.Codec
-	decodes atomic.Int64
+	decodes, encodes atomic.Int64
 }
 
 func newCountingCodec() *countingCodec {
@@ -33,6 +34,11 @@ func (c *countingCodec) Decode(
 ) (runtime.Object, *schema.GroupVersionKind, error) {
 	c.decodes.Add(1)
 	return c.Codec.Decode(data, defaults, into)
+}
+
+func (c *countingCodec) Encode(obj runtime.Object, w io.Writer) error {
+	c.encodes.Add(1)
+	return c.Codec.Encode(obj, w)
 }
 
 // eachWay runs a test on a storage that decodes what was written, and on one that copies.
@@ -111,6 +117,32 @@ func decodesOfOneLife(t *testing.T, roundTrips fixtureOption) (got, want int64) 
 		want = 0
 	}
 	return codec.decodes.Load(), want
+}
+
+// TestWhatWasJustWrittenIsNotEncodedAgain updates and deletes an object that the caller
+// has from the write before.
+func TestWhatWasJustWrittenIsNotEncodedAgain(t *testing.T) {
+	t.Parallel()
+	codec := newCountingCodec()
+	f := newFixture(t, withCodec(codec), func(r *Resource) { r.RoundTrips = true })
+	pod := createPod(t, f.Storage, "pod")
+	out := &example.Pod{}
+	err := f.GuaranteedUpdate(t.Context(), podKey("pod"), out, false, nil, storage.SimpleUpdate(
+		func(obj runtime.Object) (runtime.Object, error) {
+			changed := obj.DeepCopyObject().(*example.Pod)
+			changed.Annotations = map[string]string{"step": "one"}
+			return changed, nil
+		}), pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.Delete(t.Context(), podKey("pod"), &example.Pod{}, nil, storage.ValidateAllObjectFunc, out, storage.DeleteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := codec.encodes.Load(); got != 2 {
+		t.Errorf("encoded %d times, want 2: what was created, and what it was changed to", got)
+	}
 }
 
 // TestCopiesAreAsDecoded writes times that are finer than what is stored of them, and
