@@ -9,7 +9,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	applymetav1 "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/engine"
 )
 
 // namespaceContents is what stands in every store's namespace, whatever its
@@ -45,19 +45,17 @@ func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *n
 		namespace: a.namespace,
 		binding:   bind(roleBindingName, c.identity.ClusterRole, c.identity.ServiceAccount),
 		quota: applycorev1.ResourceQuota(quotaName, a.namespace).WithLabels(labels).
-			WithSpec(applycorev1.ResourceQuotaSpec().WithHard(resourceList(plan.Quota))),
+			WithSpec(applycorev1.ResourceQuotaSpec().WithHard(engine.Quota(plan).Hard)),
 		limits: applycorev1.LimitRange(limitsName, a.namespace).WithLabels(labels).
-			WithSpec(applycorev1.LimitRangeSpec().WithLimits(applycorev1.LimitRangeItem().
-				WithType(corev1.LimitTypeContainer).
-				WithDefaultRequest(resourceList(plan.Limits.DefaultRequest)).
-				WithDefault(resourceList(plan.Limits.Default)).
-				WithMax(resourceList(plan.Limits.Max)))),
-		// The chart opens what its parts need, and the way in for shoppers and
-		// for the provisioner's checks.
+			WithSpec(applycorev1.LimitRangeSpec()),
 		deny: applynetworkingv1.NetworkPolicy(denyPolicyName, a.namespace).WithLabels(labels).
 			WithSpec(applynetworkingv1.NetworkPolicySpec().
 				WithPodSelector(applymetav1.LabelSelector()).
-				WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress)),
+				WithPolicyTypes(engine.Deny().PolicyTypes...)),
+	}
+	for _, item := range engine.Limits(plan).Limits {
+		contents.limits.Spec.WithLimits(applycorev1.LimitRangeItem().
+			WithType(item.Type).WithDefaultRequest(item.DefaultRequest).WithDefault(item.Default).WithMax(item.Max))
 	}
 	if reader := c.identity.Reader; reader.ServiceAccount != "" {
 		contents.reader = bind(readerBindingName, reader.ClusterRole, reader.ServiceAccount)
@@ -199,12 +197,4 @@ func wider(wanted, there corev1.ResourceList) corev1.ResourceList {
 		}
 	}
 	return bounds
-}
-
-func resourceList(quantities map[string]resource.Quantity) corev1.ResourceList {
-	list := corev1.ResourceList{}
-	for name, quantity := range quantities {
-		list[corev1.ResourceName(name)] = quantity
-	}
-	return list
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/generated/clientset/versioned/scheme"
@@ -33,10 +34,10 @@ import (
 // requests have timeouts of their own, is not cut off by it.
 const reconcileTimeout = 2 * time.Minute
 
-// Charts finds the charts that engines name. helm.Charts is the real one.
+// Charts finds the charts that engines name. chart.Charts is the real one.
 type Charts interface {
 	// Load returns the chart at source.
-	Load(ctx context.Context, source helm.Source) (*helm.Chart, error)
+	Load(ctx context.Context, source chart.Source) (*chart.Chart, error)
 }
 
 // Identity is who the controller is in the cluster. It binds the cluster role

@@ -1,13 +1,8 @@
 package provisioner
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
-
-	"k8s.io/apimachinery/pkg/types"
-
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/engine"
 )
 
 // FieldManager is the field manager of every object that the controller applies.
@@ -18,14 +13,13 @@ const (
 	// CredentialsSecret holds the engine's credentials.
 	CredentialsSecret = v1alpha1.CredentialsSecret
 	// ReleaseName is the Helm release that installs the engine's chart.
-	ReleaseName = "store"
+	ReleaseName = engine.ReleaseName
 
-	roleBindingName    = "stores-provisioner"
-	readerBindingName  = "stores-apiserver"
-	quotaName          = "store-plan"
-	limitsName         = "store-plan"
-	denyPolicyName     = "store-default-deny"
-	namespaceMaxLength = 63
+	roleBindingName   = "stores-provisioner"
+	readerBindingName = "stores-apiserver"
+	quotaName         = engine.BoundsName
+	limitsName        = engine.BoundsName
+	denyPolicyName    = engine.DenyPolicyName
 )
 
 // The labels of what belongs to a store.
@@ -47,24 +41,8 @@ const (
 	LabelVersionDigest = "platform.dev/version-digest"
 )
 
-// NamespaceName is the namespace that a store gets. It is fixed for the
-// store's life and, because the UID is part of it, not had by any other store,
-// not even one of the same name later.
-func NamespaceName(s *v1alpha1.Store) string {
-	const prefix = "store-"
-	suffix := "-" + uidHash(s.UID)
-	name := s.Name
-	if room := namespaceMaxLength - len(prefix) - len(suffix); len(name) > room {
-		name = strings.TrimRight(name[:room], "-.")
-	}
-	// A namespace's name has no dots, and a store's might.
-	return prefix + strings.ReplaceAll(name, ".", "-") + suffix
-}
-
-func uidHash(uid types.UID) string {
-	sum := sha256.Sum256([]byte(uid))
-	return hex.EncodeToString(sum[:4])
-}
+// NamespaceName is the namespace that a store gets, for its whole life.
+func NamespaceName(s *v1alpha1.Store) string { return engine.NamespaceName(s) }
 
 // labelsFor are the labels of everything the controller makes for s.
 func labelsFor(s *v1alpha1.Store) map[string]string {

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/provisioner/helm"
 )
@@ -39,7 +40,7 @@ func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *re
 	case err != nil:
 		return problem(stalled("InvalidValues", err.Error()))
 	}
-	source, err := chartSource(a.engine, a.store)
+	source, err := chart.SourceOf(a.engine, a.store)
 	if err != nil {
 		return problem(stalled("InvalidEngine", err.Error()))
 	}
@@ -47,7 +48,7 @@ func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *re
 	if hold := a.memory.chart.wait(source.String(), c.now()); hold > 0 {
 		return problem(a.memory.chart.last(hold))
 	}
-	chart, err := c.charts.Load(ctx, source)
+	shop, err := c.charts.Load(ctx, source)
 	if err != nil {
 		return problem(a.memory.chart.failed(source.String(), "ChartUnavailable", err.Error(), c.now()))
 	}
@@ -61,8 +62,8 @@ func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *re
 		return nil, nil, err
 	}
 	request := &helm.Request{
-		Namespace: a.namespace, Name: ReleaseName, Chart: chart, Values: values,
-		Labels:      map[string]string{LabelChartDigest: chart.Digest, LabelValuesDigest: digest, LabelVersionDigest: version},
+		Namespace: a.namespace, Name: ReleaseName, Chart: shop, Values: values,
+		Labels:      map[string]string{LabelChartDigest: shop.Digest, LabelValuesDigest: digest, LabelVersionDigest: version},
 		Description: fmt.Sprintf("Store %s/%s generation %d", a.store.Namespace, a.store.Name, a.store.Generation),
 	}
 	if a.everReady() {
@@ -220,10 +221,10 @@ func (c *Controller) findRelease(ctx context.Context, a *attempt) error {
 }
 
 // releaseDone notes the revision that is deployed, and the chart it carries.
-func (a *attempt) releaseDone(chart *helm.Chart) result {
+func (a *attempt) releaseDone(shop *chart.Chart) result {
 	status := a.releaseStatus()
 	status.Revision = int64(a.release.Revision)
-	status.Chart, status.ChartVersion = chart.Name, chart.Version
+	status.Chart, status.ChartVersion = shop.Name, shop.Version
 	a.store.Status.Version = a.store.Spec.Version
 	return done("ReleaseDeployed", fmt.Sprintf("Release %s revision %d is deployed.", ReleaseName, a.release.Revision))
 }
@@ -261,24 +262,4 @@ func (c *Controller) recordAction(a *attempt, action string, started time.Time, 
 // keeps as many as it can.
 func allFailed(actions []v1alpha1.ReleaseAction) bool {
 	return len(actions) == maxActions && !slices.ContainsFunc(actions, func(a v1alpha1.ReleaseAction) bool { return a.Result != "failed" })
-}
-
-// chartSource is where the chart of the store's version is.
-func chartSource(e *v1alpha1.Engine, s *v1alpha1.Store) (helm.Source, error) {
-	version, err := engine.Version(e, s.Spec.Version)
-	if err != nil {
-		return helm.Source{}, err
-	}
-	source := helm.Source{Version: version.ChartVersion}
-	switch chart := e.Spec.Chart; {
-	case chart.Builtin != nil:
-		return helm.Source{Builtin: *chart.Builtin}, nil
-	case chart.OCI != nil:
-		source.OCI = *chart.OCI
-	case chart.Repository != nil:
-		source.RepositoryURL, source.RepositoryChart = chart.Repository.URL, chart.Repository.Name
-	default:
-		return helm.Source{}, fmt.Errorf("spec.chart of engine %q names no chart", e.Name)
-	}
-	return source, nil
 }

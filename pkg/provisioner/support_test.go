@@ -23,9 +23,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	platformfake "platform.dev/stores/pkg/generated/clientset/versioned/fake"
-	"platform.dev/stores/pkg/provisioner/helm"
 	helmfake "platform.dev/stores/pkg/provisioner/helm/fake"
 )
 
@@ -107,7 +107,7 @@ func newWorld(t *testing.T, store *v1alpha1.Store, objects ...runtime.Object) *w
 	dynamicClient := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{httpRoutes: "HTTPRouteList"})
 	c, err := New(Config{
 		Stores: w.api, Kube: w.kube, Metadata: metadatafake.NewSimpleMetadataClient(runtime.NewScheme()), Dynamic: dynamicClient,
-		Helm: w.helm, Charts: helm.NewCharts(fstest.MapFS{"shop/Chart.yaml": {Data: []byte("apiVersion: v2\nname: shop\nversion: 1.0.0\n")}}),
+		Helm: w.helm, Charts: chart.NewCharts(fstest.MapFS{"shop/Chart.yaml": {Data: []byte("apiVersion: v2\nname: shop\nversion: 1.0.0\n")}}),
 		Shares:        alone{},
 		Identity:      Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "inside", Reader: Reader{"apiserver", "credentials"}},
 		Platform:      engine.Platform{Scheme: "https"},

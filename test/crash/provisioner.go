@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
@@ -127,7 +128,7 @@ func (is *instructions) config(config *rest.Config, p *points) (provisioner.Conf
 	sdk, err5 := helm.NewSDK(wrapped("helm"))
 	return provisioner.Config{
 		Stores: stores, Kube: core, Metadata: metadataClient, Dynamic: dynamicClient,
-		Helm: sdk, Charts: helm.NewCharts(tiny.Charts),
+		Helm: sdk, Charts: chart.NewCharts(tiny.Charts),
 		Identity: provisioner.Identity{
 			Namespace: is.Namespace, ServiceAccount: is.ServiceAccount, ClusterRole: "platform-provisioner-store",
 			Reader: provisioner.Reader{ServiceAccount: "platform-apiserver", ClusterRole: "platform-apiserver-store"},

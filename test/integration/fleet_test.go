@@ -22,6 +22,7 @@ import (
 	"k8s.io/component-base/metrics"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
@@ -92,7 +93,7 @@ func newFleet(t *testing.T, helmActions helm.Interface) *fleet {
 	}
 	f.config = provisioner.Config{
 		Stores: stores, Kube: coreClient(t, config), Metadata: metadataClient, Dynamic: dynamicClient,
-		Helm: helmActions, Charts: helm.NewCharts(fixture), Shares: f.shares,
+		Helm: helmActions, Charts: chart.NewCharts(fixture), Shares: f.shares,
 		Identity:      provisioner.Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "cluster-admin"},
 		Platform:      engine.Platform{Scheme: "http"},
 		StorefrontURL: func(string, string, int32) string { return shop.URL },

@@ -24,6 +24,7 @@ import (
 	"k8s.io/component-base/version/verflag"
 
 	"platform.dev/stores/charts"
+	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
@@ -184,7 +185,7 @@ func controllerConfig(config *rest.Config, o *Options) (provisioner.Config, erro
 	}
 	return provisioner.Config{
 		Stores: stores, Kube: kube, Metadata: metadataClient, Dynamic: dynamicClient,
-		Helm: helmSDK, Charts: helm.NewCharts(charts.FS()),
+		Helm: helmSDK, Charts: chart.NewCharts(charts.FS()),
 		Identity: provisioner.Identity{
 			Namespace: o.PlatformNamespace, ServiceAccount: o.ServiceAccount, ClusterRole: o.NamespaceClusterRole,
 			Reader: provisioner.Reader{ServiceAccount: o.ReaderServiceAccount, ClusterRole: o.ReaderClusterRole},

@@ -1,6 +1,6 @@
-// Package helm runs Helm releases for the provisioner. It is the only package
-// that imports the Helm SDK, and it decides nothing: which release to install,
-// when to retry and what a failure means is its caller's business.
+// Package helm runs Helm releases for the provisioner. It is the only package that
+// imports the Helm SDK (pkg/chart reads and renders charts), and it decides nothing: which
+// release to install, when to retry and what a failure means is its caller's business.
 //
 // No action waits for workloads to become ready, runs hooks, resolves names
 // while rendering or lets a template read the cluster. An action that has begun
@@ -41,6 +41,8 @@ package helm
 import (
 	"context"
 	"errors"
+
+	"platform.dev/stores/pkg/chart"
 )
 
 // FieldManager is the field manager of every object that a release makes.
@@ -58,9 +60,6 @@ var (
 	// ErrNotStored tells that Helm reported success but did not store it. What
 	// the cluster holds is unknown; the next action will show.
 	ErrNotStored = errors.New("the release's state was not stored")
-	// ErrChart is wrapped by every error about a chart that cannot be had or
-	// cannot be used.
-	ErrChart = errors.New("unusable chart")
 )
 
 // Interface is what the provisioner asks of Helm. Implementations are safe for
@@ -100,7 +99,7 @@ type Request struct {
 	// Namespace and Name identify the release.
 	Namespace, Name string
 	// Chart is the chart to install.
-	Chart *Chart
+	Chart *chart.Chart
 	// Values are the chart's values. They are stored with the release in clear
 	// text, so they must hold no secret.
 	Values map[string]any

@@ -128,7 +128,7 @@ func (s *SDK) Install(ctx context.Context, r Request) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	chart, err := r.Chart.parse()
+	chart, err := r.Chart.Parse()
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (s *SDK) Upgrade(ctx context.Context, r Request) (*Release, error) {
 		return nil, err
 	}
 	observed.keep = r.Keep
-	chart, err := r.Chart.parse()
+	chart, err := r.Chart.Parse()
 	if err != nil {
 		return nil, err
 	}

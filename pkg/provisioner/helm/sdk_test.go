@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"platform.dev/stores/pkg/chart"
 )
 
 var testTime = time.Unix(1700000000, 0)
@@ -54,12 +56,12 @@ func onCluster(t *testing.T) (*SDK, kubernetes.Interface, string) {
 
 func request(t *testing.T, namespace string, values map[string]any) Request {
 	t.Helper()
-	chart, err := NewCharts(inFolder("shop", chartFiles())).Load(t.Context(), Source{Builtin: "shop"})
+	shop, err := chart.NewCharts(inFolder("shop", chartFiles())).Load(t.Context(), chart.Source{Builtin: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Request{
-		Namespace: namespace, Name: "store", Chart: chart, Values: values,
+		Namespace: namespace, Name: "store", Chart: shop, Values: values,
 		Labels: map[string]string{"platform.dev/values-digest": "d1"}, Description: "test",
 	}
 }

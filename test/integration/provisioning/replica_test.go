@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"platform.dev/stores/pkg/chart"
 	enginepkg "platform.dev/stores/pkg/engine"
 	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
@@ -132,7 +133,7 @@ func startReplica(t testing.TB, name string, record *record, edit ...func(*provi
 	r.config = provisioner.Config{
 		Stores: clientset.NewForConfigOrDie(config), Kube: kubernetes.NewForConfigOrDie(config),
 		Metadata: metadata.NewForConfigOrDie(config), Dynamic: dynamic.NewForConfigOrDie(config),
-		Helm: sdk, Charts: helm.NewCharts(tiny.Charts), Shares: r.shares,
+		Helm: sdk, Charts: chart.NewCharts(tiny.Charts), Shares: r.shares,
 		Identity:      provisioner.Identity{Namespace: namespace, ServiceAccount: account, ClusterRole: "platform-provisioner-store"},
 		Platform:      enginepkg.Platform{Scheme: "https"},
 		StorefrontURL: func(string, string, int32) string { return shop.URL },

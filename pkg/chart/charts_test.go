@@ -1,4 +1,4 @@
-package helm
+package chart
 
 import (
 	"archive/tar"
@@ -16,45 +16,20 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
-// chartFiles is a chart with one Deployment, one ConfigMap and a helper file.
+// chartFiles is a chart with one ConfigMap and a helper file.
 func chartFiles() fstest.MapFS {
 	return fstest.MapFS{
 		"Chart.yaml":             {Data: []byte("apiVersion: v2\nname: shop\nversion: 1.2.3\n")},
-		"values.yaml":            {Data: []byte("title: none\nextra: false\nbad: false\n")},
+		"values.yaml":            {Data: []byte("title: none\n")},
 		"templates/_helpers.tpl": {Data: []byte(`{{ define "shop.title" }}{{ .Values.title | quote }}{{ end }}`)},
 		"templates/config.yaml": {Data: []byte(`apiVersion: v1
 kind: ConfigMap
 metadata: {name: shop}
 data: {title: {{ include "shop.title" . }}}
 `)},
-		"templates/service.yaml": {Data: []byte(`apiVersion: v1
-kind: Service
-metadata: {name: shop}
-spec: {selector: {app: shop}, ports: [{port: 80}]}
-`)},
-		"templates/deployment.yaml": {Data: []byte(`apiVersion: apps/v1
-kind: Deployment
-metadata: {name: shop{{ if .Values.bad }}_{{ end }}}
-spec:
-  selector: {matchLabels: {app: shop}}
-  template:
-    metadata: {labels: {app: shop}}
-    spec: {containers: [{name: shop, image: "shop:1", env: [{name: TITLE, value: {{ include "shop.title" . }}}]}]}
-`)},
-		"templates/extra.yaml": {Data: []byte(`{{ if .Values.extra }}apiVersion: v1
-kind: ConfigMap
-metadata: {name: extra}
-{{ end }}`)},
-		"templates/claim.yaml": {Data: []byte(`{{ with .Values.size }}apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: data}
-spec:
-  storageClassName: {{ $.Values.class }}
-  accessModes: [ReadWriteOnce]
-  resources: {requests: {storage: {{ . }}}}
-{{ end }}`)},
 	}
 }
 
@@ -232,7 +207,7 @@ func TestLoadFromRegistry(t *testing.T) {
 			w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
 		}
 		w.Header().Set("Docker-Content-Digest", name)
-		http.ServeContent(w, r, "", testTime, bytes.NewReader(data))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 	}))
 	defer server.Close()
 

@@ -1,4 +1,4 @@
-package helm
+package chart
 
 import (
 	"bytes"
@@ -15,8 +15,9 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"helm.sh/helm/v3/pkg/registry"
-	"helm.sh/helm/v3/pkg/repo"
-	"sigs.k8s.io/yaml"
+
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/engine"
 )
 
 // maxDownload bounds what a chart repository may send.
@@ -45,6 +46,27 @@ type Charts struct {
 	loading singleflight.Group
 	mu      sync.Mutex
 	loaded  map[Source]*Chart
+}
+
+// SourceOf is where the chart of the store's version is. Errors are those of
+// engine.Version, or tell that the engine names no chart.
+func SourceOf(e *v1alpha1.Engine, s *v1alpha1.Store) (Source, error) {
+	version, err := engine.Version(e, s.Spec.Version)
+	if err != nil {
+		return Source{}, err
+	}
+	source := Source{Version: version.ChartVersion}
+	switch chart := e.Spec.Chart; {
+	case chart.Builtin != nil:
+		return Source{Builtin: *chart.Builtin}, nil
+	case chart.OCI != nil:
+		source.OCI = *chart.OCI
+	case chart.Repository != nil:
+		source.RepositoryURL, source.RepositoryChart = chart.Repository.URL, chart.Repository.Name
+	default:
+		return Source{}, fmt.Errorf("spec.chart of engine %q names no chart", e.Name)
+	}
+	return source, nil
 }
 
 // NewCharts returns Charts that finds the built-in ones as folders of builtin.
@@ -116,27 +138,15 @@ func (c *Charts) download(ctx context.Context, source Source) (*Chart, error) {
 	if err != nil {
 		return nil, err
 	}
-	var index repo.IndexFile
-	if err := yaml.Unmarshal(b, &index); err != nil {
-		return nil, fmt.Errorf("%w: reading the repository's index: %w", ErrChart, err)
-	}
-	index.SortEntries()
-	entry, err := index.Get(source.RepositoryChart, source.Version)
+	found, address, err := find(b, source)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrChart, err)
-	}
-	if len(entry.URLs) == 0 {
-		return nil, fmt.Errorf("%w: the repository's index has no address for it", ErrChart)
-	}
-	address, err := repo.ResolveReferenceURL(source.RepositoryURL, entry.URLs[0])
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrChart, err)
+		return nil, err
 	}
 	if b, err = c.get(ctx, address); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(b)
-	if want := strings.TrimPrefix(entry.Digest, "sha256:"); want != "" && want != hex.EncodeToString(sum[:]) {
+	if want := strings.TrimPrefix(found.Digest, "sha256:"); want != "" && want != hex.EncodeToString(sum[:]) {
 		return nil, fmt.Errorf("%w: the archive's digest is not the one in the repository's index", ErrChart)
 	}
 	return readArchive(bytes.NewReader(b))

@@ -1,9 +1,13 @@
-package helm
+// Package chart finds the charts of engines, reads them and renders them. What comes
+// of it is a function of the chart and the values: no template reads the cluster or
+// resolves a name.
+package chart
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +17,10 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 )
+
+// ErrChart is wrapped by every error about a chart that cannot be had or cannot be
+// used.
+var ErrChart = errors.New("unusable chart")
 
 // Chart is a chart that has been read and found usable. It never changes and
 // is safe for concurrent use.
@@ -30,7 +38,7 @@ type Chart struct {
 func newChart(files []*loader.BufferedFile) (*Chart, error) {
 	slices.SortFunc(files, func(a, b *loader.BufferedFile) int { return strings.Compare(a.Name, b.Name) })
 	c := &Chart{Digest: digest(files), files: files}
-	parsed, err := c.parse()
+	parsed, err := c.Parse()
 	if err != nil {
 		return nil, err
 	}
@@ -45,9 +53,9 @@ func newChart(files []*loader.BufferedFile) (*Chart, error) {
 	return c, nil
 }
 
-// parse makes a fresh Helm chart. Helm changes charts while it renders them, so
+// Parse makes a fresh Helm chart. Helm changes charts while it renders them, so
 // no two actions may share one.
-func (c *Chart) parse() (*chart.Chart, error) {
+func (c *Chart) Parse() (*chart.Chart, error) {
 	parsed, err := loader.LoadFiles(c.files)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChart, err)
