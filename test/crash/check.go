@@ -10,11 +10,12 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/test/internal/violations"
 )
 
 // records are all that is known of a run that has come to rest.
 type records struct {
-	found     *violations
+	found     *violations.Log
 	lives     []*life
 	writes    []*write
 	pauses    []pause
@@ -50,20 +51,20 @@ func (r *records) checkStores() {
 		there[store.UID] = true
 		l := lives[store.UID]
 		if l == nil {
-			r.found.add("store nobody made", "%s/%s %s", store.Namespace, store.Name, store.UID)
+			r.found.Add("store nobody made", "%s/%s %s", store.Namespace, store.Name, store.UID)
 			continue
 		}
 		l.check(store, r.found)
 		if got := r.titles[l.Shop]; got != l.Spec.DisplayName && l.Spec.Version != "broken" {
-			r.found.add("write lost", "%s: the shop shows %q, want %q", l, got, l.Spec.DisplayName)
+			r.found.Add("write lost", "%s: the shop shows %q, want %q", l, got, l.Spec.DisplayName)
 		}
 		if got := r.histories[store.UID]; !slices.Equal(got, l.Titles) {
-			r.found.add("history differs", "%s: our server tells of %q, its user of %q", l, got, l.Titles)
+			r.found.Add("history differs", "%s: our server tells of %q, its user of %q", l, got, l.Titles)
 		}
 	}
 	for _, l := range r.lives {
 		if !l.Deleted && !there[l.UID] {
-			r.found.add("store lost", "%s, which nobody has deleted", l)
+			r.found.Add("store lost", "%s, which nobody has deleted", l)
 		}
 	}
 }
@@ -86,24 +87,24 @@ func (r *records) checkOrphans() {
 		case string(live[name]) == uid && !kept:
 		case string(retained[name]) == uid && kept:
 		default:
-			r.found.add("orphaned namespace", "%s of store %s, kept: %v", name, uid, kept)
+			r.found.Add("orphaned namespace", "%s of store %s, kept: %v", name, uid, kept)
 		}
 	}
 	for what, namespaces := range map[string][]string{"orphaned claim": r.claims, "orphaned volume": r.volumes} {
 		for _, name := range namespaces {
 			if live[name] == "" && retained[name] == "" {
-				r.found.add(what, "in namespace %s", name)
+				r.found.Add(what, "in namespace %s", name)
 			}
 		}
 	}
 	for _, name := range r.releases {
 		if live[name] == "" {
-			r.found.add("orphaned release", "in namespace %s", name)
+			r.found.Add("orphaned release", "in namespace %s", name)
 		}
 	}
 	for name := range live {
 		if r.namespaces[name] == nil {
-			r.found.add("namespace lost", "%s", name)
+			r.found.Add("namespace lost", "%s", name)
 		}
 	}
 }
@@ -119,13 +120,13 @@ func (r *records) checkReleases() {
 	}
 	for namespace, count := range installs {
 		if count > 1 {
-			r.found.add("installed twice", "namespace %s has seen %d first revisions", namespace, count)
+			r.found.Add("installed twice", "namespace %s has seen %d first revisions", namespace, count)
 		}
 	}
 	for namespace, revisions := range r.revisions {
 		for number, revision := range revisions {
 			if before, ok := revisions[number-1]; ok && before.Deployed && before.Content == revision.Content {
-				r.found.add("installed twice", "namespace %s: revision %d (%s) is what revision %d was already", namespace, number, revision.Status, number-1)
+				r.found.Add("installed twice", "namespace %s: revision %d (%s) is what revision %d was already", namespace, number, revision.Status, number-1)
 			}
 		}
 	}
@@ -136,7 +137,7 @@ func (r *records) checkReleases() {
 		}
 		newest := slices.Max(slices.Collect(maps.Keys(revisions)))
 		if status := revisions[newest].Status; status != "deployed" {
-			r.found.add("release not deployed", "%s: revision %d is %s", l, newest, status)
+			r.found.Add("release not deployed", "%s: revision %d is %s", l, newest, status)
 		}
 	}
 }
@@ -153,7 +154,7 @@ func (r *records) checkWriters() {
 		last := writes[0] // to end
 		for _, w := range writes[1:] {
 			if w.By != last.By && w.Began.Before(last.Ended) {
-				r.found.add("two at once", "%v; %v", last, w)
+				r.found.Add("two at once", "%v; %v", last, w)
 			}
 			last = slices.MaxFunc([]*write{last, w}, func(a, b *write) int { return a.Ended.Compare(b.Ended) })
 		}
@@ -164,7 +165,7 @@ func (r *records) checkWriters() {
 	}
 	for _, w := range r.writes {
 		if p, ok := continued[w.By]; ok && w.Began.After(p.Continued) {
-			r.found.add("write after the lease", "%v, continued at %s", w, p.Continued.Format("15:04:05.000000"))
+			r.found.Add("write after the lease", "%v, continued at %s", w, p.Continued.Format("15:04:05.000000"))
 		}
 	}
 }

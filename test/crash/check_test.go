@@ -12,6 +12,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/test/internal/violations"
 )
 
 // at is a time of the story.
@@ -22,7 +23,7 @@ func at(second int) time.Time { return time.Unix(int64(second), 0) }
 func story() *records {
 	spec := v1alpha1.StoreSpec{DisplayName: "Second", Version: "1.0", Plan: "small"}
 	return &records{
-		found: &violations{},
+		found: &violations.Log{},
 		lives: []*life{
 			{Namespace: "user", Name: "flowers", UID: "1", Shop: "store-flowers-1", Spec: spec, Titles: []string{"First", "Second"}},
 			{Namespace: "user", Name: "books", UID: "2", Shop: "store-books-2", Spec: v1alpha1.StoreSpec{DeletionPolicy: v1alpha1.DeletionPolicyRetain}, Deleted: true, Gone: true},
@@ -46,8 +47,8 @@ func story() *records {
 
 func TestCheckerFindsNothing(t *testing.T) {
 	r := story()
-	if r.check(); len(r.found.texts) > 0 {
-		t.Errorf("found %q", r.found.texts)
+	if r.check(); len(r.found.Texts) > 0 {
+		t.Errorf("found %q", r.found.Texts)
 	}
 }
 
@@ -82,8 +83,8 @@ func TestCheckerFinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := story()
 			c.breaks(r)
-			if r.check(); r.found.count[c.want] == 0 {
-				t.Errorf("found %v, want %q", slices.Sorted(maps.Keys(r.found.count)), c.want)
+			if r.check(); r.found.Count[c.want] == 0 {
+				t.Errorf("found %v, want %q", slices.Sorted(maps.Keys(r.found.Count)), c.want)
 			}
 		})
 	}
@@ -91,18 +92,18 @@ func TestCheckerFinds(t *testing.T) {
 
 // Credentials are those that were seen first.
 func TestObserverFindsOtherCredentials(t *testing.T) {
-	found := &violations{}
+	found := &violations.Log{}
 	o := &observer{found: found, credentials: map[string]string{}}
 	secret := credentialsOf("store-a", "one")
 	o.see(secret)
 	o.see(secret)
 	o.see(credentialsOf("store-b", "two"))
-	if found.count != nil {
-		t.Errorf("found %q", found.texts)
+	if found.Count != nil {
+		t.Errorf("found %q", found.Texts)
 	}
 	o.see(credentialsOf("store-a", "two"))
-	if found.count["credentials changed"] != 1 {
-		t.Errorf("found %v, want the change", found.count)
+	if found.Count["credentials changed"] != 1 {
+		t.Errorf("found %v, want the change", found.Count)
 	}
 }
 

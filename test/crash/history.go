@@ -2,7 +2,6 @@ package crash
 
 import (
 	"fmt"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -52,26 +51,4 @@ type revision struct {
 	Deployed bool
 	// Status is what was seen last.
 	Status string
-}
-
-// violations collects what must not be. It is safe for concurrent use.
-type violations struct {
-	mu    sync.Mutex
-	count map[string]int
-	texts []string
-}
-
-// maxTexts bounds how many violations of a kind are described.
-const maxTexts = 10
-
-func (v *violations) add(what, format string, args ...any) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.count == nil {
-		v.count = map[string]int{}
-	}
-	v.count[what]++
-	if v.count[what] <= maxTexts {
-		v.texts = append(v.texts, what+": "+fmt.Sprintf(format, args...))
-	}
 }

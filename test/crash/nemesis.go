@@ -14,6 +14,7 @@ import (
 
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 	"platform.dev/stores/test/internal/harness"
+	"platform.dev/stores/test/internal/violations"
 )
 
 const (
@@ -34,7 +35,7 @@ type nemesis struct {
 	barracks *barracks
 	env      *harness.Environment
 	database *postgrestest.Server
-	found    *violations
+	found    *violations.Log
 	log      io.Writer
 
 	mu     sync.Mutex
@@ -48,7 +49,7 @@ type nemesis struct {
 	last   time.Time // the last kill
 }
 
-func newNemesis(seed uint64, barracks *barracks, env *harness.Environment, database *postgrestest.Server, found *violations, log io.Writer) *nemesis {
+func newNemesis(seed uint64, barracks *barracks, env *harness.Environment, database *postgrestest.Server, found *violations.Log, log io.Writer) *nemesis {
 	n := &nemesis{
 		barracks: barracks, env: env, database: database, found: found, log: log, rng: rand.New(rand.NewPCG(seed, 1)),
 		seen: map[string]int{}, aimed: map[string]int{}, died: map[string]int{}, kills: map[string]int{},
@@ -205,7 +206,7 @@ func (n *nemesis) outlast(r *replica) {
 	select {
 	case <-r.exited:
 	case <-time.After(patience):
-		n.found.add("outlived its lease", "%s, stopped at %s", r.name, r.diedAt())
+		n.found.Add("outlived its lease", "%s, stopped at %s", r.name, r.diedAt())
 	}
 	n.killed("provisioner, stopped past its lease and continued")
 }

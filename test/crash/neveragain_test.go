@@ -16,13 +16,14 @@ import (
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/test/internal/violations"
 )
 
 // theater is a test's own stage: a namespace for stores, and all that is noted.
 type theater struct {
 	*testing.T
 	stores typed.StoreInterface
-	found  *violations
+	found  *violations.Log
 	seen   *observer
 	lives  []*life
 	pauses []pause
@@ -35,7 +36,7 @@ func newTheater(t *testing.T) *theater {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := &violations{}
+	found := &violations.Log{}
 	th := &theater{
 		T: t, stores: shared.stores.PlatformV1alpha1().Stores(namespace.Name),
 		found: found, seen: observe(t.Context(), shared.core, found),
@@ -163,7 +164,7 @@ func (th *theater) check() *records {
 	}
 	r.revisions = th.seen.all()
 	r.check()
-	for _, text := range th.found.texts {
+	for _, text := range th.found.Texts {
 		th.Error(text)
 	}
 	return r

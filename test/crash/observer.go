@@ -17,12 +17,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/test/internal/violations"
 )
 
 // observer watches the Secrets of all shops: their credentials and the revisions of
 // their releases.
 type observer struct {
-	found *violations
+	found *violations.Log
 
 	mu          sync.Mutex
 	credentials map[string]string           // digests by namespace
@@ -30,7 +31,7 @@ type observer struct {
 }
 
 // observe watches until ctx ends.
-func observe(ctx context.Context, client kubernetes.Interface, found *violations) *observer {
+func observe(ctx context.Context, client kubernetes.Interface, found *violations.Log) *observer {
 	o := &observer{found: found, credentials: map[string]string{}, revisions: map[string]map[int]revision{}}
 	handler := cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { o.see(obj.(*corev1.Secret)) },
@@ -52,7 +53,7 @@ func (o *observer) see(secret *corev1.Secret) {
 	case secret.Labels["owner"] == "helm":
 		number, err := strconv.Atoi(secret.Labels["version"])
 		if err != nil {
-			o.found.add("release unreadable", "Secret %s/%s: %v", secret.Namespace, secret.Name, err)
+			o.found.Add("release unreadable", "Secret %s/%s: %v", secret.Namespace, secret.Name, err)
 			return
 		}
 		all := o.revisions[secret.Namespace]
@@ -76,7 +77,7 @@ func (o *observer) seeCredentials(secret *corev1.Secret) {
 	}
 	digest := hex.EncodeToString(sum.Sum(nil))
 	if first, ok := o.credentials[secret.Namespace]; ok && first != digest {
-		o.found.add("credentials changed", "those in namespace %s", secret.Namespace)
+		o.found.Add("credentials changed", "those in namespace %s", secret.Namespace)
 	}
 	o.credentials[secret.Namespace] = digest
 }

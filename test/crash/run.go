@@ -23,6 +23,7 @@ import (
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 	"platform.dev/stores/test/internal/harness"
+	"platform.dev/stores/test/internal/violations"
 )
 
 // settleTimeout is how long after the last kill a store may take to settle.
@@ -109,7 +110,7 @@ type scene struct {
 // calm, and checks everything. An error is of the run itself.
 func (s *scene) run(ctx context.Context, options Options) (*Summary, error) {
 	began := time.Now()
-	found := &violations{}
+	found := &violations.Log{}
 	observing, stop := context.WithCancel(ctx)
 	defer stop()
 	o := observe(observing, s.core, found)
@@ -146,7 +147,7 @@ func (s *scene) run(ctx context.Context, options Options) (*Summary, error) {
 		return nil, err
 	}
 	for _, text := range stuck {
-		found.add("stuck", "%s", text)
+		found.Add("stuck", "%s", text)
 	}
 	err = s.collect(ctx, r)
 	err = errors.Join(err, o.catchUp(ctx, s.core))
@@ -161,7 +162,7 @@ func (s *scene) run(ctx context.Context, options Options) (*Summary, error) {
 		Seed: options.Seed, Took: time.Since(began), Names: len(users) * storesPerUser, Kills: n.kills, Points: len(n.seen), Covered: len(n.died),
 		Creates: users[0].counts.creates.Load(), Updates: users[0].counts.updates.Load(), Deletes: users[0].counts.deletes.Load(),
 		TooEarly: users[0].counts.tooEarly.Load(),
-		Alone:    n.alone, Writes: len(r.writes), Stores: len(r.stores), Settled: took, Stuck: len(stuck), Violations: found.count, Texts: found.texts,
+		Alone:    n.alone, Writes: len(r.writes), Stores: len(r.stores), Settled: took, Stuck: len(stuck), Violations: found.Count, Texts: found.Texts,
 	}
 	for point := range n.seen {
 		if n.died[point] == 0 && options.Cover {
@@ -175,7 +176,7 @@ func (s *scene) run(ctx context.Context, options Options) (*Summary, error) {
 }
 
 // users are the users of a run, each with a namespace.
-func (s *scene) users(ctx context.Context, options Options, found *violations) ([]*user, error) {
+func (s *scene) users(ctx context.Context, options Options, found *violations.Log) ([]*user, error) {
 	shared := &counts{}
 	var users []*user
 	for i := range options.Users {

@@ -15,6 +15,7 @@ import (
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/test/internal/violations"
 )
 
 // Sizes of the load.
@@ -39,7 +40,7 @@ type user struct {
 	stores typed.StoreInterface
 	names  []string
 	rng    *rand.Rand
-	found  *violations
+	found  *violations.Log
 	counts *counts
 
 	title int
@@ -111,7 +112,7 @@ func (u *user) look(ctx context.Context, l *life) *v1alpha1.Store {
 		switch {
 		case err == nil && store.UID != l.UID, apierrors.IsNotFound(err):
 			if !l.Deleted {
-				u.found.add("store lost", "%s, which nobody has deleted", l)
+				u.found.Add("store lost", "%s, which nobody has deleted", l)
 			}
 			l.Gone = true
 			return nil
@@ -125,13 +126,13 @@ func (u *user) look(ctx context.Context, l *life) *v1alpha1.Store {
 }
 
 // check holds a store against what its user was told.
-func (l *life) check(store *v1alpha1.Store, found *violations) {
+func (l *life) check(store *v1alpha1.Store, found *violations.Log) {
 	if store.Spec.DisplayName != l.Spec.DisplayName || store.Spec.Version != l.Spec.Version || store.Spec.Plan != l.Spec.Plan {
-		found.add("write lost", "%s has %q, version %s, plan %s, want %q, %s, %s", l, store.Spec.DisplayName, store.Spec.Version, store.Spec.Plan,
+		found.Add("write lost", "%s has %q, version %s, plan %s, want %q, %s, %s", l, store.Spec.DisplayName, store.Spec.Version, store.Spec.Plan,
 			l.Spec.DisplayName, l.Spec.Version, l.Spec.Plan)
 	}
 	if l.Deleted != (store.DeletionTimestamp != nil) {
-		found.add("write lost", "%s: deleted is %v, want %v", l, store.DeletionTimestamp != nil, l.Deleted)
+		found.Add("write lost", "%s: deleted is %v, want %v", l, store.DeletionTimestamp != nil, l.Deleted)
 	}
 }
 
@@ -160,7 +161,7 @@ func (u *user) create(ctx context.Context, name string) {
 		if err == nil && store.Spec.DisplayName != spec.DisplayName {
 			u.counts.tooEarly.Add(1)
 			if l := u.now[name]; l == nil || l.UID != store.UID {
-				u.found.add("store nobody made", "%s/%s %s", store.Namespace, store.Name, store.UID)
+				u.found.Add("store nobody made", "%s/%s %s", store.Namespace, store.Name, store.UID)
 			}
 			return
 		}

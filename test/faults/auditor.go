@@ -33,7 +33,7 @@ func (e *era) at(rev int64) *event {
 
 // auditor sees the one history of the database, by watching everything.
 type auditor struct {
-	found   *violations
+	found   *findings
 	watches storage.Interface
 
 	mu    sync.Mutex
@@ -41,7 +41,7 @@ type auditor struct {
 	moved chan struct{} // closed and replaced with every event
 }
 
-func newAuditor(found *violations, s storage.Interface) *auditor {
+func newAuditor(found *findings, s storage.Interface) *auditor {
 	return &auditor{found: found, watches: s, moved: make(chan struct{})}
 }
 
@@ -54,7 +54,7 @@ func (a *auditor) begin(ctx context.Context, s storage.Interface) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := len(a.eras); n > 0 && rev <= a.eras[n-1].end() {
-		a.found.add("revisions reused", "list at %d after revision %d", rev, a.eras[n-1].end())
+		a.found.Add("revisions reused", "list at %d after revision %d", rev, a.eras[n-1].end())
 	}
 	a.eras = append(a.eras, &era{start: rev, initial: items})
 	a.wake()
@@ -76,7 +76,7 @@ func (a *auditor) run(ctx context.Context) {
 		// A replica that has yet to notice a failover ends even the watches that begin
 		// after it.
 		if apierrors.IsResourceExpired(err) && e == a.current() && len(e.events) > 0 {
-			a.found.add("expired without cause", "the auditor at revision %d: %v", e.end(), err)
+			a.found.Add("expired without cause", "the auditor at revision %d: %v", e.end(), err)
 		}
 		pause(ctx, 50*time.Millisecond)
 	}
@@ -97,10 +97,10 @@ func (a *auditor) follow(ctx context.Context, current *era) error {
 		}
 		i, whole := itemOf(e.Object.(*example.Pod))
 		if !whole {
-			a.found.add("broken object", "%v", e.Object)
+			a.found.Add("broken object", "%v", e.Object)
 		}
 		if want := current.end() + 1; i.Rev != want {
-			a.found.add("revisions not dense", "the auditor got %d after %d", i.Rev, want-1)
+			a.found.Add("revisions not dense", "the auditor got %d after %d", i.Rev, want-1)
 			return errors.New("out of order")
 		}
 		a.append(current, event{kind: e.Type, item: i})

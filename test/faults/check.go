@@ -17,7 +17,7 @@ const checkTimeout = 20 * time.Second
 
 // records are all that is known of an episode.
 type records struct {
-	found      *violations
+	found      *findings
 	eras       []*era
 	calls      []*call
 	sessions   []*session
@@ -113,7 +113,7 @@ func (r *records) checkEra(n int) {
 		r.before[ev.Rev] = before
 		fits := (before.Value == "") == (ev.kind == watch.Added)
 		if !fits || ev.kind == watch.Deleted && ev.Value != before.Value {
-			r.found.add("event does not fit", "the auditor: %s of %s at %d, before %q", ev.kind, ev.Key, ev.Rev, before.Value)
+			r.found.Add("event does not fit", "the auditor: %s of %s at %d, before %q", ev.kind, ev.Key, ev.Rev, before.Value)
 		}
 		r.explain(n, ev, before)
 		if s.hash == rest {
@@ -124,7 +124,7 @@ func (r *records) checkEra(n int) {
 	case n+1 == len(r.eras):
 		kept = e.end()
 	case kept < 0:
-		r.found.add("not a prefix", "after the failover at revision %d the state is none of the history", e.end())
+		r.found.Add("not a prefix", "after the failover at revision %d the state is none of the history", e.end())
 	}
 	r.kept = append(r.kept, kept)
 }
@@ -144,14 +144,14 @@ func (r *records) explain(n int, ev *event, before item) {
 	c := r.byValue[ev.Value[:max(0, strings.LastIndex(ev.Value, "."))]]
 	switch {
 	case c == nil || c.Key != ev.Key:
-		r.found.add("change nobody asked for", "%q at %d", ev.Value, ev.Rev)
+		r.found.Add("change nobody asked for", "%q at %d", ev.Value, ev.Rev)
 	case c.Outcome == done && c.After.Rev != ev.Rev && !r.afterwards(n, c.After.Rev):
-		r.found.add("change made twice", "%v, and at revision %d", c, ev.Rev)
+		r.found.Add("change made twice", "%v, and at revision %d", c, ev.Rev)
 	case c.Outcome == unknown, c.Outcome == failed && r.mayBeLost(n, ev.Rev):
 		// Now it is known.
 		c.Outcome, c.Before, c.After, c.ended = done, before, ev.item, never
 	case c.Outcome != done:
-		r.found.add("refused write applied", "%v, but at revision %d", c, ev.Rev)
+		r.found.Add("refused write applied", "%v, but at revision %d", c, ev.Rev)
 	}
 }
 
@@ -197,7 +197,7 @@ func (r *records) checkAcknowledged() {
 			r.lostTail++
 		}
 		if before := r.before[c.After.Rev]; c.Kind != create && before != c.Before {
-			r.found.add("condition not held", "%v, but the history had %v", c, before)
+			r.found.Add("condition not held", "%v, but the history had %v", c, before)
 		}
 	}
 }
@@ -227,7 +227,7 @@ func (r *records) checkOrder() {
 	for n := len(points) - 1; n >= 0; n-- {
 		p := points[n]
 		if p.place < first.place && first.ended < p.began {
-			r.found.add("order of revisions", "%v ended before %v began", first.what, p.what)
+			r.found.Add("order of revisions", "%v ended before %v began", first.what, p.what)
 		}
 		if p.ended < first.ended {
 			first = p
@@ -245,7 +245,7 @@ func (r *records) checkFinal() {
 		}
 	}
 	if final := fold(r.finalItems); final.hash != s.hash {
-		r.found.add("state differs from history", "%d objects at %d, the history has %d", len(final.items), r.finalRev, len(s.items))
+		r.found.Add("state differs from history", "%d objects at %d, the history has %d", len(final.items), r.finalRev, len(s.items))
 	}
 }
 
@@ -262,9 +262,9 @@ func (r *records) checkKeys() {
 		r.checked++
 		switch linearizable(calls) {
 		case porcupine.Illegal:
-			r.found.add("not linearizable", "%s\n%s", key, describe(calls))
+			r.found.Add("not linearizable", "%s\n%s", key, describe(calls))
 		case porcupine.Unknown:
-			r.found.add("not decided", "%s\n%s", key, describe(calls))
+			r.found.Add("not decided", "%s\n%s", key, describe(calls))
 		}
 	}
 }
@@ -342,7 +342,7 @@ func (r *records) openDeletions() map[string][]int64 {
 // it is given the beginnings.
 func (r *records) placeDeletions(key string, deletions []*call, began []int64) {
 	if len(deletions) > len(began) && !isMortal(key) {
-		r.found.add("deletion nobody asked for", "%s: %d, of unknown outcome are %d", key, len(deletions), len(began))
+		r.found.Add("deletion nobody asked for", "%s: %d, of unknown outcome are %d", key, len(deletions), len(began))
 	}
 	j := r.jumpOf(key)
 	for _, d := range deletions {

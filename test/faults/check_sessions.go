@@ -94,7 +94,7 @@ func (r *records) checkSessionsOf(n int, sessions []*session) {
 			t.add(e.events[next], r.before[e.events[next].Rev])
 		}
 		if want := t.of(s).now; s.initial != want && s.start >= e.start && s.start <= e.end() {
-			r.found.add("list differs from history", "replica %d, %s at %d", s.replica.number, s.namespace, s.start)
+			r.found.Add("list differs from history", "replica %d, %s at %d", s.replica.number, s.namespace, s.start)
 		}
 	}
 	for ; next < len(e.events); next++ {
@@ -108,7 +108,7 @@ func (r *records) checkSessionsOf(n int, sessions []*session) {
 // checkEvents compares a session with the events of its namespace.
 func (r *records) checkEvents(n int, s *session, history []seen) {
 	if s.end > r.eras[n].end() && r.afterwards(n, s.end) {
-		r.found.add("watch outlived a failover", "replica %d from %d to %d", s.replica.number, s.start, s.end)
+		r.found.Add("watch outlived a failover", "replica %d from %d to %d", s.replica.number, s.start, s.end)
 	}
 	until := min(s.end, r.eras[n].end())
 	from, _ := slices.BinarySearchFunc(history, s.start+1, func(e seen, rev int64) int { return cmp.Compare(e.rev, rev) })
@@ -119,18 +119,18 @@ func (r *records) checkEvents(n int, s *session, history []seen) {
 		}
 		switch {
 		case len(got) == 0 || got[0].rev > want.rev:
-			r.found.add("event missed", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, want.rev)
+			r.found.Add("event missed", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, want.rev)
 			return
 		case got[0].rev < want.rev:
-			r.found.add("event made up", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, got[0].rev)
+			r.found.Add("event made up", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, got[0].rev)
 			return
 		case got[0].hash != want.hash:
-			r.found.add("event differs", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, got[0].rev)
+			r.found.Add("event differs", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, got[0].rev)
 			return
 		}
 		got = got[1:]
 	}
 	if len(got) > 0 && got[0].rev <= until {
-		r.found.add("event made up", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, got[0].rev)
+		r.found.Add("event made up", "replica %d, %s from %d to %d: revision %d", s.replica.number, s.namespace, s.start, s.end, got[0].rev)
 	}
 }

@@ -35,7 +35,7 @@ func story() *records {
 		s.events = append(s.events, seen{e.Rev, e.hash()})
 	}
 	return &records{
-		found: &violations{}, eras: []*era{{start: 1, events: events}}, calls: calls, sessions: []*session{s},
+		found: &findings{}, eras: []*era{{start: 1, events: events}}, calls: calls, sessions: []*session{s},
 		finalItems: []item{{"g0/k2", "c.1", 4}}, finalRev: 5,
 	}
 }
@@ -114,14 +114,14 @@ func TestCheckerAcceptsWhatIsRight(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := make()
 			r.check()
-			if r.found.total() > 0 {
-				t.Errorf("found %q", r.found.texts)
+			if r.found.Total() > 0 {
+				t.Errorf("found %q", r.found.Texts)
 			}
 		})
 	}
 	r := failOverStory()
-	if r.check(); r.lostTail != 2 || r.found.lost != 0 {
-		t.Errorf("counts %d writes of the lost tail and %d lost otherwise, want 2 and 0", r.lostTail, r.found.lost)
+	if r.check(); r.lostTail != 2 || r.found.lost.Load() != 0 {
+		t.Errorf("counts %d writes of the lost tail and %d lost otherwise, want 2 and 0", r.lostTail, r.found.lost.Load())
 	}
 }
 
@@ -185,8 +185,8 @@ func TestCheckerFinds(t *testing.T) {
 			r := c.start()
 			c.breaks(r)
 			r.check()
-			if r.found.count[c.want] == 0 {
-				t.Errorf("found %v, want %q\n%q", slices.Sorted(maps.Keys(r.found.count)), c.want, r.found.texts)
+			if r.found.Count[c.want] == 0 {
+				t.Errorf("found %v, want %q\n%q", slices.Sorted(maps.Keys(r.found.Count)), c.want, r.found.Texts)
 			}
 		})
 	}

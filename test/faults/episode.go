@@ -42,7 +42,7 @@ const (
 type episode struct {
 	options  Options
 	ctx      context.Context // ends with the load
-	found    *violations
+	found    *findings
 	birth    time.Time
 	cluster  *cluster
 	deck     *deck
@@ -229,15 +229,15 @@ func (e *episode) calm(ctx context.Context) {
 	defer cancel()
 	for _, r := range e.replicas {
 		if err := retry(ctx, func() error { return e.lastCall(ctx, r) }); err != nil {
-			e.found.add("does not recover", "replica %d cannot write: %v", r.number, err)
+			e.found.Add("does not recover", "replica %d cannot write: %v", r.number, err)
 		}
 	}
 	// What was made while the clock was ahead expires when it would have been.
 	if err := e.cluster.setClock(maxJump); err != nil {
-		e.found.add("does not recover", "%v", err)
+		e.found.Add("does not recover", "%v", err)
 	}
 	if err := e.expire(ctx); err != nil {
-		e.found.add("does not recover", "objects do not expire: %v", err)
+		e.found.Add("does not recover", "objects do not expire: %v", err)
 	}
 	err := retry(ctx, func() (err error) {
 		e.finalItems, e.finalRev, err = list(ctx, e.audits, prefix, storage.Everything, 0)
@@ -247,7 +247,7 @@ func (e *episode) calm(ctx context.Context) {
 		_, err = e.auditor.reach(ctx)
 	}
 	if err != nil {
-		e.found.add("does not recover", "%v", err)
+		e.found.Add("does not recover", "%v", err)
 	}
 }
 

@@ -97,7 +97,7 @@ func (n *nemesis) checkTold(ctx context.Context, r *replica, lost int64) {
 	err := retry(ctx, func() error {
 		_, _, err := list(ctx, r, prefix, storage.Everything, lost)
 		if err == nil {
-			n.found.add("lost revision served", "replica %d lists revision %d", r.number, lost)
+			n.found.Add("lost revision served", "replica %d lists revision %d", r.number, lost)
 		}
 		if apierrors.IsResourceExpired(err) || err == nil {
 			return nil
@@ -105,11 +105,11 @@ func (n *nemesis) checkTold(ctx context.Context, r *replica, lost int64) {
 		return err
 	})
 	if err != nil {
-		n.found.add("lost revision served", "replica %d: a list at %d is answered by %v", r.number, lost, err)
+		n.found.Add("lost revision served", "replica %d: a list at %d is answered by %v", r.number, lost, err)
 	}
 	err = retry(ctx, func() error { return watchOnce(ctx, r, lost) })
 	if err != nil {
-		n.found.add("lost revision served", "replica %d: a watch from %d is answered by %v", r.number, lost, err)
+		n.found.Add("lost revision served", "replica %d: a watch from %d is answered by %v", r.number, lost, err)
 	}
 }
 

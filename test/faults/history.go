@@ -3,8 +3,10 @@ package faults
 import (
 	"fmt"
 	"math"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"platform.dev/stores/test/internal/violations"
 )
 
 // kind is what a client asks for.
@@ -85,43 +87,15 @@ func (c *call) acknowledged() bool {
 	return c.Outcome == done && c.Kind != get && c.After.Rev != c.Before.Rev
 }
 
-// violations collects what must not be. It is safe for concurrent use.
-type violations struct {
-	mu    sync.Mutex
-	count map[string]int
-	texts []string
-	lost  int // acknowledged writes
+// findings are what must not be, with the number of acknowledged writes among it that
+// were lost. They are safe for concurrent use.
+type findings struct {
+	violations.Log
+	lost atomic.Int64
 }
 
-// maxTexts bounds how many violations of a kind are described.
-const maxTexts = 5
-
-func (v *violations) add(what, format string, args ...any) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.count == nil {
-		v.count = map[string]int{}
-	}
-	v.count[what]++
-	if v.count[what] <= maxTexts {
-		v.texts = append(v.texts, what+": "+fmt.Sprintf(format, args...))
-	}
-}
-
-func (v *violations) total() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	n := 0
-	for _, count := range v.count {
-		n += count
-	}
-	return n
-}
-
-// lose is add for an acknowledged write that is gone.
-func (v *violations) lose(what, format string, args ...any) {
-	v.add(what, format, args...)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.lost++
+// lose is Add for an acknowledged write that is gone.
+func (f *findings) lose(kind, format string, args ...any) {
+	f.Add(kind, format, args...)
+	f.lost.Add(1)
 }

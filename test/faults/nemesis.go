@@ -95,7 +95,7 @@ func (n *nemesis) run(ctx context.Context, operations, sessions int) error {
 	enough := func() bool {
 		return n.operations.Load() >= int64(operations) && n.sessionCount.Load() >= int64(sessions)
 	}
-	for injected := 0; (injected < n.options.Faults || !enough()) && n.found.total() == 0; injected++ {
+	for injected := 0; (injected < n.options.Faults || !enough()) && n.found.Total() == 0; injected++ {
 		n.wait(ctx, 50, int(n.options.Pause.Milliseconds()))
 		if err := n.inject(ctx, n.deck.next(n.faults)); err != nil {
 			return err

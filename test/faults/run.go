@@ -95,9 +95,9 @@ func runEpisode(ctx context.Context, options Options, replicas int, faults *deck
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	e := &episode{options: options, found: &violations{}, birth: time.Now(), deck: faults, count: sum.Faults}
+	e := &episode{options: options, found: &findings{}, birth: time.Now(), deck: faults, count: sum.Faults}
 	defer e.tearDown()
-	defer func() { sum.Violations, sum.Texts = e.found.count, e.found.texts }()
+	defer func() { sum.Violations, sum.Texts = e.found.Count, e.found.Texts }()
 	if err := e.setUp(ctx, replicas, dir); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func runEpisode(ctx context.Context, options Options, replicas int, faults *deck
 	r.check()
 	sum.Keys += r.checked
 	sum.LostTail += r.lostTail
-	sum.Lost += e.found.lost
+	sum.Lost += int(e.found.lost.Load())
 	return nil
 }
 

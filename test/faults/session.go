@@ -97,7 +97,7 @@ func (e *episode) receive(ctx context.Context, s *session, w watch.Interface, st
 		case ev, open := <-w.ResultChan():
 			if !open {
 				if target > 1 && ctx.Err() != nil && e.ctx.Err() == nil {
-					e.found.add("watch stood still", "replica %d at revision %d, want %d", s.replica.number, s.end, target)
+					e.found.Add("watch stood still", "replica %d at revision %d, want %d", s.replica.number, s.end, target)
 				}
 				return
 			}
@@ -130,16 +130,16 @@ func (e *episode) accept(s *session, ev watch.Event, state map[string]item) bool
 		return true
 	}
 	if !whole {
-		e.found.add("broken object", "%v", pod)
+		e.found.Add("broken object", "%v", pod)
 	}
 	before, had := state[i.Key]
 	switch {
 	case i.Rev <= s.end:
-		e.found.add("event out of order", "replica %d: revision %d after %d", s.replica.number, i.Rev, s.end)
+		e.found.Add("event out of order", "replica %d: revision %d after %d", s.replica.number, i.Rev, s.end)
 	case had == (ev.Type == watch.Added):
-		e.found.add("event does not fit", "replica %d: %s of %s at %d, in the state %v", s.replica.number, ev.Type, i.Key, i.Rev, had)
+		e.found.Add("event does not fit", "replica %d: %s of %s at %d, in the state %v", s.replica.number, ev.Type, i.Key, i.Rev, had)
 	case ev.Type == watch.Deleted && i.Value != before.Value:
-		e.found.add("event does not fit", "replica %d: %s at %d was deleted as %q, had %q", s.replica.number, i.Key, i.Rev, i.Value, before.Value)
+		e.found.Add("event does not fit", "replica %d: %s at %d was deleted as %q, had %q", s.replica.number, i.Key, i.Rev, i.Value, before.Value)
 	}
 	if state[i.Key] = i; ev.Type == watch.Deleted {
 		delete(state, i.Key)
@@ -153,7 +153,7 @@ func (e *episode) accept(s *session, ev watch.Event, state map[string]item) bool
 // passed it.
 func (e *episode) checkExpired(s *session) {
 	if s.end >= e.compacted.Load() && e.failovers.Load() == 0 {
-		e.found.add("expired without cause", "replica %d at revision %d: %s", s.replica.number, s.end, s.expiredText)
+		e.found.Add("expired without cause", "replica %d at revision %d: %s", s.replica.number, s.end, s.expiredText)
 	}
 }
 
@@ -171,7 +171,7 @@ func (e *episode) compareAtEnd(ctx context.Context, s *session, key string, stat
 		folded ^= i.hash()
 	}
 	if rev != s.end || listed != folded {
-		e.found.add("list differs from watch", "replica %d from %d to %d: %d objects listed at %d, %d watched",
+		e.found.Add("list differs from watch", "replica %d from %d to %d: %d objects listed at %d, %d watched",
 			s.replica.number, s.start, s.end, len(items), rev, len(state))
 	}
 }
