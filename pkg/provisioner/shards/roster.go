@@ -69,8 +69,23 @@ func (v *view) share(identity string, count int) int {
 	return share
 }
 
-// renew keeps this replica's Lease alive, and makes it if need be.
+// renew keeps this replica's Lease alive, and makes it if need be. What became of an
+// earlier write whose answer was lost renews nothing: others may have seen it long ago.
 func (r *roster) renew(ctx context.Context) error {
+	err := r.write(ctx)
+	if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	// That write, or somebody has labelled the Lease.
+	if r.self, err = r.config.Leases.Get(ctx, r.name, metav1.GetOptions{}); err != nil {
+		r.self = nil
+		return err
+	}
+	return r.write(ctx)
+}
+
+// write renews this replica's Lease as it was read last, or makes one.
+func (r *roster) write(ctx context.Context) error {
 	now := metav1.NowMicro()
 	if r.self != nil {
 		lease := r.self.DeepCopy()
@@ -78,12 +93,8 @@ func (r *roster) renew(ctx context.Context) error {
 		updated, err := r.config.Leases.Update(ctx, lease, metav1.UpdateOptions{})
 		if err == nil {
 			r.self = updated
-			return nil
 		}
-		switch {
-		case apierrors.IsConflict(err):
-			return r.reread(ctx)
-		case !apierrors.IsNotFound(err):
+		if !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
@@ -98,26 +109,10 @@ func (r *roster) renew(ctx context.Context) error {
 			LeaseDurationSeconds: ptr.To(int32(max(r.config.LeaseDuration/time.Second, 1))),
 		},
 	}, metav1.CreateOptions{})
-	switch {
-	case apierrors.IsAlreadyExists(err):
-		return r.reread(ctx)
-	case err != nil:
-		return err
+	if err == nil {
+		r.self = created
 	}
-	r.self = created
-	return nil
-}
-
-// reread takes this replica's Lease as it is, after an answer was lost or somebody
-// has labelled it. That renews nothing, and is an error: others may have seen it
-// long ago.
-func (r *roster) reread(ctx context.Context) error {
-	current, err := r.config.Leases.Get(ctx, r.name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	r.self = current
-	return fmt.Errorf("the lease %s was changed since it was read", r.name)
+	return err
 }
 
 // look reads all Leases in one request.

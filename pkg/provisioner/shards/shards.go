@@ -175,7 +175,7 @@ func (s *Shards) turn(ctx context.Context) error {
 	defer cancel()
 	// The Lease is good from when it was asked for: others see it later.
 	asked := time.Now()
-	if err := s.roster.renew(ctx); err != nil {
+	if err := s.renew(ctx); err != nil {
 		return fmt.Errorf("renewing the replica's lease: %w", err)
 	}
 	if s.isLost() {
@@ -210,6 +210,14 @@ func (s *Shards) turn(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// renew keeps the replica's Lease alive. It leaves time for another turn before the
+// Lease is lost if no answer comes.
+func (s *Shards) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.RenewDeadline/2)
+	defer cancel()
+	return s.roster.renew(ctx)
 }
 
 // moves are the shards to give up and to take, and how.

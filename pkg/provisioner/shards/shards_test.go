@@ -9,15 +9,18 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	clientgotesting "k8s.io/client-go/testing"
 )
 
@@ -326,6 +329,44 @@ func TestSlowAnswersLoseNothing(t *testing.T) {
 		a.stop()
 		if err := <-a.ended; err != nil {
 			t.Logf("leaving: %v", err) // The time for it may be too short.
+		}
+	})
+}
+
+// lateLeases answers an update too late, once.
+type lateLeases struct {
+	coordinationclient.LeaseInterface
+	late atomic.Bool
+}
+
+func (l *lateLeases) Update(
+	ctx context.Context, lease *coordinationv1.Lease, options metav1.UpdateOptions,
+) (*coordinationv1.Lease, error) {
+	updated, err := l.LeaseInterface.Update(ctx, lease, options)
+	if l.late.CompareAndSwap(true, false) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return updated, err
+}
+
+func TestOneLateAnswerLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var leases *lateLeases
+		a := join(t, newCluster(), "a", func(c *Config) {
+			leases = &lateLeases{LeaseInterface: c.Leases}
+			c.Leases = leases
+		})
+		pass(t, 2*period, a)
+		leases.late.Store(true)
+		pass(t, 2*deadline, a)
+		wantHeld(t, "16", a)
+		if leases.late.Load() {
+			t.Error("no answer was late")
+		}
+		a.stop()
+		if err := <-a.ended; err != nil {
+			t.Error(err)
 		}
 	})
 }
