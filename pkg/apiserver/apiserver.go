@@ -72,6 +72,7 @@ func (c *Config) Complete() CompletedConfig {
 		transformers:       c.ExtraConfig.Transformers,
 	}
 	c.GenericConfig.RESTOptionsGetter = options
+	c.GenericConfig.BuildHandlerChainFunc = chainWithFrontProxy
 	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options}}
 }
 
@@ -171,12 +172,8 @@ func (c CompletedConfig) addHealth(server *genericapiserver.GenericAPIServer) er
 		defer cancel()
 		return c.extraConfig.Database.Ping(ctx)
 	})
-	// Until it is read, whoever is forwarded here counts as anonymous.
 	frontProxy := healthz.NamedCheck("front-proxy-ca", func(*http.Request) error {
-		if config := c.genericConfig.Authentication.RequestHeaderConfig; config != nil && len(config.CAContentProvider.CurrentCABundleContent()) == 0 {
-			return errors.New("the certificate authority of the forwarding API server has not been read yet")
-		}
-		return nil
+		return frontProxyRead(c.genericConfig.Config)
 	})
 	if err := server.AddReadyzChecks(database, frontProxy); err != nil {
 		return fmt.Errorf("adding the readiness checks: %w", err)
