@@ -147,10 +147,23 @@ func TestProvisionerHasNoRightsOutsideStores(t *testing.T) {
 	t.Parallel()
 	objects := mustRenderPlatform(t, "values-prod.yaml")
 	role := find[*rbacv1.ClusterRole](t, objects, "platform-provisioner")
-	for _, resource := range []string{"secrets", "configmaps", "pods", "services", "serviceaccounts", "persistentvolumeclaims"} {
-		for _, verb := range []string{"get", "list", "watch", "create", "update", "patch", "delete"} {
-			if allows(role.Rules, "", resource, verb) {
-				t.Errorf("the provisioner may %s %s in the whole cluster", verb, resource)
+	reading, writing := []string{"get", "list", "watch"}, []string{"create", "update", "patch", "delete", "deletecollection"}
+	for _, test := range []struct {
+		group     string
+		resources []string
+		verbs     []string
+	}{
+		{"", []string{"secrets", "configmaps", "pods", "pods/log", "events"}, slices.Concat(reading, writing)},
+		{"apps", []string{"deployments", "statefulsets", "daemonsets"}, slices.Concat(reading, writing)},
+		{"batch", []string{"jobs", "cronjobs"}, slices.Concat(reading, writing)},
+		{"", []string{"services", "serviceaccounts", "persistentvolumeclaims", "resourcequotas", "limitranges"}, writing},
+		{"networking.k8s.io", []string{"ingresses", "networkpolicies"}, writing},
+	} {
+		for _, resource := range test.resources {
+			for _, verb := range test.verbs {
+				if allows(role.Rules, test.group, resource, verb) {
+					t.Errorf("the provisioner may %s %s in the whole cluster", verb, resource)
+				}
 			}
 		}
 	}

@@ -45,6 +45,9 @@ const (
 	restoreFailed    = "failed"
 )
 
+// dataKinds are what is waited for while data is backed up or brought back.
+var dataKinds = map[string]bool{"Job": true, "Pod": true}
+
 // A change of the version is preceded by a backup, made by a job from the chart
 // that is installed, beside the shop that goes on to sell. What the jobs are named
 // by, and what they tell when they end, is all in the cluster and in the status:
@@ -56,12 +59,14 @@ const (
 func (c *Controller) dataReady(ctx context.Context, a *attempt) (result, error) {
 	switch {
 	case a.restorePending():
+		c.watches.follow(a.namespace, dataKinds)
 		return c.restoreData(ctx, a)
 	case !a.everReady() || a.engine.Spec.Backup == nil || !a.changesVersion():
 		return done("", ""), nil
 	case a.store.Spec.PowerState == v1alpha1.PowerStateHibernated:
 		return stalled("Hibernated", fmt.Sprintf("A change of the version needs a backup, for which the shop must run: wake the store with version %s before.", a.store.Status.Version)), nil
 	}
+	c.watches.follow(a.namespace, dataKinds)
 	return c.backUp(ctx, a)
 }
 

@@ -63,17 +63,18 @@ func (c *Controller) namespaceContents(a *attempt, plan *v1alpha1.EnginePlan) *n
 	return contents
 }
 
-// content is one object of the contents. Both ways of having it return what of the
-// object is decided here.
+// content is one object of the contents. get returns what of it is decided here.
 type content struct {
-	object     string
-	get, apply func(context.Context) (any, error)
+	object string
+	get    func(context.Context) (any, error)
+	apply  func(context.Context) (standing, error)
 }
 
-// standing is what was decided of an object when it was applied.
+// standing is an object as it was when it was applied.
 type standing struct {
-	object string
-	is     any
+	object, kind, name, version string
+	// is what was decided of it.
+	is any
 }
 
 // objects are the contents in the order in which they are applied. The RoleBinding
@@ -93,22 +94,27 @@ func (n *namespaceContents) objects(client kubernetes.Interface) []content {
 	)
 }
 
-func newContent[T, C any](kind, name string, config C,
+func newContent[T metav1.Object, C any](kind, name string, config C,
 	get func(context.Context, string, metav1.GetOptions) (T, error),
 	apply func(context.Context, C, metav1.ApplyOptions) (T, error),
 	decided func(T) any,
 ) content {
-	answer := func(object T, err error) (any, error) {
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", objectName(kind, name), err)
-		}
-		return decided(object), nil
-	}
+	object := objectName(kind, name)
 	return content{
-		object: objectName(kind, name),
-		get:    func(ctx context.Context) (any, error) { return answer(get(ctx, name, metav1.GetOptions{})) },
-		apply: func(ctx context.Context) (any, error) {
-			return answer(apply(ctx, config, metav1.ApplyOptions{FieldManager: FieldManager, Force: true}))
+		object: object,
+		get: func(ctx context.Context) (any, error) {
+			is, err := get(ctx, name, metav1.GetOptions{})
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", object, err)
+			}
+			return decided(is), nil
+		},
+		apply: func(ctx context.Context) (standing, error) {
+			is, err := apply(ctx, config, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+			if err != nil {
+				return standing{}, fmt.Errorf("%s: %w", object, err)
+			}
+			return standing{object, kind, name, is.GetResourceVersion(), decided(is)}, nil
 		},
 	}
 }
@@ -122,11 +128,11 @@ func (n *namespaceContents) apply(ctx context.Context, client kubernetes.Interfa
 				return all, err
 			}
 		}
-		is, err := c.apply(ctx)
+		stands, err := c.apply(ctx)
 		if err != nil {
 			return all, err
 		}
-		all = append(all, standing{c.object, is})
+		all = append(all, stands)
 	}
 	return all, nil
 }

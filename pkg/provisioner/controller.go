@@ -183,7 +183,7 @@ func (c *Controller) HasSynced() bool {
 			return false
 		}
 	}
-	return true
+	return c.watches.hasSynced()
 }
 
 // Run works until ctx is done, and then returns when every reconciliation that
@@ -207,7 +207,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Go(func() { c.watches.run(background) })
 	running.Go(func() { c.probes.run(background) })
 	running.Go(func() { wait.UntilWithContext(background, c.tellWaiting, tellEvery) })
-	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+	if !cache.WaitForCacheSync(ctx.Done(), append(synced, c.watches.hasSynced)...) {
 		return nil
 	}
 

@@ -14,7 +14,8 @@
 // Stores wait for a worker in lanes by the kind of work, and in each the owners take
 // turns (queue.go); who waits for long is told so (queued.go).
 //
-// The controller has no rights in a store's namespace but those that the
-// RoleBinding it makes there first gives it, so all it watches there it watches
-// per namespace (watch.go).
+// What changes in a store's namespace wakes it (watch.go). The controller may watch
+// what can hold no secret in all of the cluster, and does so once for all stores. Any
+// other right in a store's namespace comes from the RoleBinding that it makes there
+// first, so all else it watches per namespace.
 package provisioner

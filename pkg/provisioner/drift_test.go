@@ -116,8 +116,8 @@ func TestDriftOfTheNamespaceIsToldAndRepaired(t *testing.T) {
 			if err := tc.drift(t, w); err != nil {
 				t.Fatal(err)
 			}
-			w.watches.namespaces[testNamespace] = &watchedNamespace{}
-			w.watches.changed(testNamespace, true)
+			w.watches.namespaces[testNamespace] = newWatchedNamespace(1)
+			w.watches.changed(testNamespace)
 			w.untilAnswered(t) // Woken by the watch.
 			w.reconcileOnce(t)
 			if want := "False Drifted " + tc.want; len(*told) == 0 || (*told)[0] != want {

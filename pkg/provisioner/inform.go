@@ -103,7 +103,7 @@ func (c *Controller) engineChanged(before, after any) {
 
 func (c *Controller) wakeNamespaceOf(obj any) {
 	if key, err := cache.DeletionHandlingObjectToName(obj); err == nil {
-		c.watches.changed(key.Name, false)
+		c.watches.changed(key.Name)
 	}
 }
 
@@ -112,7 +112,7 @@ func (c *Controller) wakeVolume(obj any) {
 		obj = tombstone.Obj
 	}
 	if volume, ok := obj.(*corev1.PersistentVolume); ok && volume.Spec.ClaimRef != nil {
-		c.watches.changed(volume.Spec.ClaimRef.Namespace, false)
+		c.watches.changed(volume.Spec.ClaimRef.Namespace)
 	}
 }
 

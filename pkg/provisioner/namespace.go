@@ -73,6 +73,9 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 	}
 	applied, err := contents.apply(ctx, c.kube, a.memory.standing)
 	a.memory.begun = ""
+	for _, s := range applied {
+		c.watches.seen(a.namespace, s.kind, s.name, s.version)
+	}
 	if err != nil {
 		if apierrors.IsForbidden(err) {
 			// What stands now is not applied again in a moment.
@@ -87,7 +90,6 @@ func (c *Controller) namespaceReady(ctx context.Context, a *attempt) (result, er
 		}
 	}
 	a.memory.applied, a.memory.appliedAt, a.memory.appliedChange, a.memory.standing = want, c.now(), change, applied
-	c.watches.start(a.namespace)
 	if drift != "" {
 		c.corrected(a, v1alpha1.ConditionNamespaceReady, drift)
 	}

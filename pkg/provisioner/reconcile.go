@@ -111,6 +111,7 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 		return 0, err
 	}
 	a.engine = engine
+	c.watches.start(a.namespace)
 	// Before anything is read: what changes later is looked at once more.
 	now := c.stateOf(a)
 	if a.memory.rested.covers(now) {

@@ -158,6 +158,9 @@ func (c *Controller) act(ctx context.Context, a *attempt, r result, action strin
 		return err
 	}
 	a.release, a.acted = release, true
+	for _, o := range release.Objects {
+		c.watches.seen(a.namespace, o.Kind, o.Name, o.ResourceVersion)
+	}
 	if release.Objects != nil {
 		a.memory.objects = map[int][]helm.Object{release.Revision: release.Objects}
 	}

@@ -16,7 +16,7 @@ import (
 func TestRestingStoreIsNotRead(t *testing.T) {
 	t.Parallel()
 	for name, disturb := range map[string]func(*testing.T, *world){
-		"a change in its namespace": func(_ *testing.T, w *world) { w.watches.changed(testNamespace, false) },
+		"a change in its namespace": func(_ *testing.T, w *world) { w.watches.changed(testNamespace) },
 		"a change of the store":     func(t *testing.T, w *world) { w.change(t, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Blumen" }) },
 		"a change of the engine": func(t *testing.T, w *world) {
 			engine := testEngine()
@@ -31,7 +31,7 @@ func TestRestingStoreIsNotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, testStore())
-			w.watches.changes, w.watches.namespaces[testNamespace] = 1, &watchedNamespace{any: 1}
+			w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
 			w.becomeReady(t)
 			read := 0
 			w.kube.PrependReactor("*", "*", func(clientgotesting.Action) (bool, runtime.Object, error) {

@@ -16,6 +16,8 @@ import (
 // secretsReady makes the store's credentials. They are made once: a key that is
 // there is never written again, whatever the engine has become since.
 func (c *Controller) secretsReady(ctx context.Context, a *attempt) (result, error) {
+	// What is made here is known by then, and no news.
+	defer c.watches.follow(a.namespace, nil)
 	client := c.kube.CoreV1().Secrets(a.namespace)
 	secret, err := client.Get(ctx, CredentialsSecret, metav1.GetOptions{})
 	exists := err == nil
@@ -49,13 +51,14 @@ func (c *Controller) secretsReady(ctx context.Context, a *attempt) (result, erro
 	maps.Copy(secret.Data, missing)
 	// Both ways lose against anybody who was faster, and then look again.
 	if exists {
-		_, err = client.Update(ctx, secret, metav1.UpdateOptions{FieldManager: FieldManager})
+		secret, err = client.Update(ctx, secret, metav1.UpdateOptions{FieldManager: FieldManager})
 	} else {
-		_, err = client.Create(ctx, secret, metav1.CreateOptions{FieldManager: FieldManager})
+		secret, err = client.Create(ctx, secret, metav1.CreateOptions{FieldManager: FieldManager})
 	}
 	if err != nil {
 		return result{}, fmt.Errorf("writing Secret %s: %w", CredentialsSecret, err)
 	}
+	c.watches.seen(a.namespace, "Secret", secret.Name, secret.ResourceVersion)
 	return secretsDone(), nil
 }
 

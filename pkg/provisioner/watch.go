@@ -2,8 +2,9 @@ package provisioner
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,8 +14,10 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
@@ -22,52 +25,215 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// watchedKind is a kind in a store's namespace whose changes wake its
-// reconciliation.
+// watchedKind is a kind in stores' namespaces whose changes wake the store.
 type watchedKind struct {
 	schema.GroupVersionResource
+	// kind is its name in manifests.
+	kind string
+	// confidential says that such objects may hold what is not for everybody, so that
+	// they are watched in one namespace at a time, with the rights that the controller
+	// has there. One watch of the whole cluster serves for all others.
+	confidential bool
+	// always says that each store has some, whatever its chart holds.
+	always bool
 	// rests says that nobody but the controller and Helm has a reason to change such
 	// an object while a shop runs: what happens to one may be drift, and wakes a
 	// comparison.
 	rests bool
 	// ours says that only what is managed matters.
 	ours bool
+	// names are the only objects that matter, if it has any.
+	names []string
 	// counts says that the object is rewritten as what it counts changes: only its end
 	// is told.
 	counts bool
 }
 
 var watched = []watchedKind{
-	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("deployments")},
-	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("statefulsets")},
-	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs")},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods")},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), ours: true},
-	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("ingresses"), rests: true},
-	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), rests: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("services"), rests: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("configmaps"), rests: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("serviceaccounts"), rests: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("limitranges"), rests: true},
-	{GroupVersionResource: rbacv1.SchemeGroupVersion.WithResource("rolebindings"), rests: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("resourcequotas"), rests: true, counts: true},
-	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("cronjobs"), rests: true, counts: true},
+	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("deployments"), kind: "Deployment", confidential: true},
+	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("statefulsets"), kind: "StatefulSet", confidential: true},
+	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs"), kind: "Job", confidential: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods"), kind: "Pod", confidential: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"), kind: "PersistentVolumeClaim"},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), kind: "Secret", confidential: true, always: true, ours: true},
+	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("ingresses"), kind: "Ingress", ours: true, rests: true},
+	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), kind: "NetworkPolicy", ours: true, rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("services"), kind: "Service", ours: true, rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("configmaps"), kind: "ConfigMap", confidential: true, ours: true, rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("serviceaccounts"), kind: "ServiceAccount", ours: true, rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("limitranges"), kind: "LimitRange", ours: true, rests: true},
+	{GroupVersionResource: rbacv1.SchemeGroupVersion.WithResource("rolebindings"), kind: "RoleBinding", names: []string{roleBindingName, readerBindingName}, rests: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("resourcequotas"), kind: "ResourceQuota", ours: true, rests: true, counts: true},
+	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("cronjobs"), kind: "CronJob", confidential: true, ours: true, rests: true, counts: true},
 }
 
 // managed selects what Helm and the controller have made. What a cluster puts into
 // each namespace, such as its certificate, is nothing to be kept or woken by.
 const managed = "app.kubernetes.io/managed-by in (Helm, " + FieldManager + ")"
 
-// watch calls changed for every change of the kind in namespace, and once when it
-// begins, until ctx is done. It carries metadata only, of most kinds only what is
-// managed, and keeps nothing: an informer of each kind would take several times
-// the memory in each store's namespace.
-func (k watchedKind) watch(ctx context.Context, client metadata.Interface, namespace string, changed, begun func()) {
-	resource := client.Resource(k.GroupVersionResource).Namespace(namespace)
+// watches wakes stores when something in their namespaces changes. They carry metadata
+// only, of most kinds only what is managed, and keep no object: the steps read what
+// they need at the moment they need it, so that nothing is ever decided from a cache
+// that has not yet seen the controller's own writes. What is kept is the version of
+// each object, by which the controller's own writes are told from those of others.
+//
+// What may be confidential is watched in one namespace at a time, and only kinds that
+// the store has.
+type watches struct {
+	client metadata.Interface
+	wake   func(namespace string)
+
+	mu         sync.Mutex
+	ctx        context.Context
+	unsynced   int   // watches of the whole cluster that have not begun
+	changes    int64 // so far, in all namespaces
+	namespaces map[string]*watchedNamespace
+	running    sync.WaitGroup
+}
+
+// watchedNamespace is the namespace of a store that this replica works on.
+type watchedNamespace struct {
+	// rest is the last time that something that rests may have changed unseen, and
+	// other the last change of anything else.
+	rest, other int64
+	// followed are the watches of this namespace alone, by kind.
+	followed map[string]context.CancelFunc
+	known    map[objectRef]*known
+}
+
+// newWatchedNamespace is a namespace that nobody has watched until the change.
+func newWatchedNamespace(change int64) *watchedNamespace {
+	return &watchedNamespace{
+		rest: change, other: change,
+		followed: map[string]context.CancelFunc{}, known: map[objectRef]*known{},
+	}
+}
+
+type objectRef struct{ kind, name string }
+
+// known is what is known of an object.
+type known struct {
+	version string // the newest
+	gone    bool
+	// change is the last change of an object that rests by somebody else, or 0.
+	change int64
+}
+
+func newWatches(client metadata.Interface, wake func(namespace string)) *watches {
+	w := &watches{client: client, wake: wake, namespaces: map[string]*watchedNamespace{}}
+	for i := range watched {
+		w.unsynced += len(watched[i].selectors())
+	}
+	return w
+}
+
+// run watches until ctx is done, and returns when all watches have ended.
+func (w *watches) run(ctx context.Context) {
+	w.mu.Lock()
+	w.ctx = ctx
+	w.mu.Unlock()
+	for i := range watched {
+		for _, name := range watched[i].selectors() {
+			w.running.Go(func() { w.watch(ctx, &changes{watches: w, kind: &watched[i], name: name}) })
+		}
+	}
+	<-ctx.Done()
+	// A start that was under way has counted itself before the lock is free.
+	w.mu.Lock()
+	w.mu.Unlock() //nolint:staticcheck // The lock is taken to wait, not to hold.
+	w.running.Wait()
+}
+
+// selectors are the names of objects that are watched in the whole cluster, an empty
+// one for all of the kind.
+func (k *watchedKind) selectors() []string {
+	switch {
+	case k.confidential:
+		return nil
+	case k.names != nil:
+		return k.names
+	}
+	return []string{""}
+}
+
+// hasSynced is true once all watches of the whole cluster have begun.
+func (w *watches) hasSynced() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unsynced == 0
+}
+
+// start has changes in namespace wake its store, until stop.
+func (w *watches) start(namespace string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.namespaces[namespace] != nil || w.ctx == nil || w.ctx.Err() != nil {
+		return
+	}
+	w.changes++
+	w.namespaces[namespace] = newWatchedNamespace(w.changes)
+}
+
+// stop ends what start has begun.
+func (w *watches) stop(namespace string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.namespaces[namespace]; n != nil {
+		for _, stop := range n.followed {
+			stop()
+		}
+		delete(w.namespaces, namespace)
+	}
+}
+
+// follow watches those of the kinds in the namespace that are not watched in the whole
+// cluster, and the kinds that each store has.
+func (w *watches) follow(namespace string, kinds map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.namespaces[namespace]
+	if n == nil || w.ctx == nil || w.ctx.Err() != nil {
+		return
+	}
+	for i := range watched {
+		kind := &watched[i]
+		has := kind.always || kinds[kind.kind]
+		if !kind.confidential || !has || n.followed[kind.kind] != nil {
+			continue
+		}
+		ctx, stop := context.WithCancel(w.ctx)
+		n.followed[kind.kind] = stop
+		w.running.Go(func() { w.watch(ctx, &changes{watches: w, kind: kind, namespace: namespace}) })
+	}
+}
+
+// unfollow ends the watch of a kind that follow has begun.
+func (w *watches) unfollow(namespace, kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.namespaces[namespace]; n != nil && n.followed[kind] != nil {
+		n.followed[kind]()
+		delete(n.followed, kind)
+		for ref := range n.known {
+			if ref.kind == kind {
+				delete(n.known, ref)
+			}
+		}
+	}
+}
+
+// watch tells into of every change of its kind until ctx is done.
+func (w *watches) watch(ctx context.Context, into *changes) {
+	var resource metadata.ResourceInterface = w.client.Resource(into.kind.GroupVersionResource)
+	if into.namespace != "" {
+		resource = w.client.Resource(into.kind.GroupVersionResource).Namespace(into.namespace)
+	}
 	selected := func(o metav1.ListOptions) metav1.ListOptions {
-		if k.rests || k.ours {
+		if into.kind.ours {
 			o.LabelSelector = managed
+		}
+		if into.name != "" {
+			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", into.name).String()
 		}
 		return o
 	}
@@ -78,12 +244,13 @@ func (k watchedKind) watch(ctx context.Context, client metadata.Interface, names
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return resource.Watch(ctx, selected(o))
 		},
-	}, client), &metav1.PartialObjectMetadata{}, &changes{k.counts, changed, begun}, cache.ReflectorOptions{
-		TypeDescription: k.String(),
+	}, w.client), &metav1.PartialObjectMetadata{}, into, cache.ReflectorOptions{
+		TypeDescription: into.kind.String(),
 	})
 	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 30 * time.Second, Steps: 10, Factor: 2, Jitter: 1}
 	_ = backoff.DelayWithReset(clock.RealClock{}, 2*time.Minute).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
-		if err := reflector.ListAndWatchWithContext(ctx); err != nil && !expectedError(err) {
+		err := reflector.ListAndWatchWithContext(ctx)
+		if expected := into.namespace != "" && expectedError(err); err != nil && !expected {
 			cache.DefaultWatchErrorHandler(ctx, reflector, err)
 		}
 		return false, nil
@@ -92,145 +259,179 @@ func (k watchedKind) watch(ctx context.Context, client metadata.Interface, names
 
 // changes is the store of a reflector that tells of changes and keeps no object.
 type changes struct {
-	// counts says that only the ends of objects are told.
-	counts  bool
-	changed func()
-	// begun is called for the first list; nil once that has come.
-	begun func()
+	watches *watches
+	kind    *watchedKind
+	// namespace and name are what is watched; empty for all.
+	namespace, name string
+	begun           bool
 }
 
 // Add implements cache.ReflectorStore.
-func (c *changes) Add(any) error {
-	if !c.counts {
-		c.changed()
-	}
-	return nil
-}
+func (c *changes) Add(o any) error { return c.tell(o, false) }
 
 // Update implements cache.ReflectorStore.
-func (c *changes) Update(o any) error { return c.Add(o) }
+func (c *changes) Update(o any) error { return c.tell(o, false) }
 
 // Delete implements cache.ReflectorStore.
-func (c *changes) Delete(any) error {
-	c.changed()
+func (c *changes) Delete(o any) error { return c.tell(o, true) }
+
+func (c *changes) tell(o any, gone bool) error {
+	object := o.(*metav1.PartialObjectMetadata)
+	c.watches.mu.Lock()
+	news := c.watches.note(c.kind, object.Namespace, object.Name, object.ResourceVersion, gone)
+	c.watches.mu.Unlock()
+	if news {
+		c.watches.wake(object.Namespace)
+	}
 	return nil
 }
 
-// Replace implements cache.ReflectorStore. What was missed before another list than
-// the first is not known, and may be anything.
-func (c *changes) Replace([]any, string) error {
-	if c.begun == nil {
-		c.changed()
-		return nil
+// Replace implements cache.ReflectorStore. What has changed before is told by the
+// versions.
+func (c *changes) Replace(list []any, _ string) error {
+	for _, namespace := range c.watches.replace(c, list) {
+		c.watches.wake(namespace)
 	}
-	c.begun()
-	c.begun = nil
+	c.begun = true
 	return nil
 }
 
 // Resync implements cache.ReflectorStore.
 func (c *changes) Resync() error { return nil }
 
-// watches wakes stores when something in their namespaces changes. It is per
-// namespace, because the controller may watch nothing across the cluster that
-// stores are made of. The watches carry metadata only and keep nothing: the steps
-// read what they need at the moment they need it, so that nothing is ever decided
-// from a cache that has not yet seen the controller's own writes.
-type watches struct {
-	client metadata.Interface
-	wake   func(namespace string)
-
-	mu         sync.Mutex
-	ctx        context.Context
-	changes    int64 // so far, in all namespaces
-	namespaces map[string]*watchedNamespace
-	running    sync.WaitGroup
-}
-
-// watchedNamespace is a namespace that is watched, and its last changes: of anything,
-// and of kinds that rest.
-type watchedNamespace struct {
-	stop      context.CancelFunc
-	any, rest int64
-}
-
-func newWatches(client metadata.Interface, wake func(namespace string)) *watches {
-	return &watches{client: client, wake: wake, namespaces: map[string]*watchedNamespace{}}
-}
-
-// run lets watches start, and returns when ctx is done and all have ended.
-func (w *watches) run(ctx context.Context) {
-	w.mu.Lock()
-	w.ctx = ctx
-	w.mu.Unlock()
-	<-ctx.Done()
-	// A start that was under way has counted itself before the lock is free.
-	w.mu.Lock()
-	w.mu.Unlock() //nolint:staticcheck // The lock is taken to wait, not to hold.
-	w.running.Wait()
-}
-
-// start watches namespace until stop or the end of run. It does nothing if the
-// namespace is watched already.
-func (w *watches) start(namespace string) {
+// replace notes all objects that there are, and returns the namespaces with news.
+func (w *watches) replace(c *changes, list []any) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.namespaces[namespace] != nil || w.ctx == nil || w.ctx.Err() != nil {
-		return
+	if c.namespace == "" && !c.begun {
+		w.unsynced--
 	}
-	ctx, cancel := context.WithCancel(w.ctx)
-	// Nobody knows what has happened while nothing was watched.
-	w.changes++
-	w.namespaces[namespace] = &watchedNamespace{stop: cancel, any: w.changes, rest: w.changes}
-	// What happened before the watches stood is looked for once they all do.
-	var missing atomic.Int32
-	missing.Store(int32(len(watched)))
-	begun := func() {
-		if missing.Add(-1) == 0 {
-			w.changed(namespace, false)
+	woken, there := map[string]bool{}, map[string]map[string]bool{}
+	// What happened to a kind of which nothing is known, nobody can tell.
+	if n := w.namespaces[c.namespace]; n != nil && !c.begun && !n.knows(c.kind.kind) {
+		w.changes++
+		n.other = w.changes
+		if c.kind.rests {
+			n.rest = w.changes
+		}
+		woken[c.namespace] = true
+	}
+	for _, o := range list {
+		object := o.(*metav1.PartialObjectMetadata)
+		if there[object.Namespace] == nil {
+			there[object.Namespace] = map[string]bool{}
+		}
+		there[object.Namespace][object.Name] = true
+		if w.note(c.kind, object.Namespace, object.Name, object.ResourceVersion, false) {
+			woken[object.Namespace] = true
 		}
 	}
-	for _, kind := range watched {
-		w.running.Go(func() {
-			kind.watch(ctx, w.client, namespace, func() { w.changed(namespace, kind.rests) }, begun)
-		})
+	for namespace, n := range w.namespaces {
+		if c.namespace != "" && c.namespace != namespace {
+			continue
+		}
+		for ref, k := range n.known {
+			if ref.kind == c.kind.kind && (c.name == "" || c.name == ref.name) && !k.gone && !there[namespace][ref.name] &&
+				w.note(c.kind, namespace, ref.name, "", true) {
+				woken[namespace] = true
+			}
+		}
 	}
+	return slices.Collect(maps.Keys(woken))
 }
 
-// stop ends the watches of namespace.
-func (w *watches) stop(namespace string) {
+func (n *watchedNamespace) knows(kind string) bool {
+	for ref := range n.known {
+		if ref.kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// note notes that a version of an object was seen, or that the object is gone, and
+// says whether that is news. The lock is held.
+func (w *watches) note(kind *watchedKind, namespace, name, version string, gone bool) bool {
+	n, ref := w.namespaces[namespace], objectRef{kind.kind, name}
+	if n == nil {
+		return false
+	}
+	k := n.known[ref]
+	switch {
+	case k == nil:
+		k = &known{}
+		n.known[ref] = k
+	case gone && order(version, k.version) < 0, !gone && order(version, k.version) <= 0:
+		return false
+	}
+	k.version, k.gone = version, gone
+	if kind.counts && !gone {
+		return false
+	}
+	w.changes++
+	if kind.rests {
+		k.change = w.changes
+		return true
+	}
+	n.other = w.changes
+	if gone {
+		delete(n.known, ref)
+	}
+	return true
+}
+
+// seen notes that the store's worker has made the version of the object, or has read
+// it: that a watch brings it is no news.
+func (w *watches) seen(namespace, kind, name, version string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := w.namespaces[namespace]; n != nil {
-		n.stop()
-		delete(w.namespaces, namespace)
+	n, ref := w.namespaces[namespace], objectRef{kind, name}
+	if n == nil || version == "" {
+		return
+	}
+	if k := n.known[ref]; k == nil || order(version, k.version) >= 0 {
+		n.known[ref] = &known{version: version}
 	}
 }
 
-// changed notes that something of the namespace has changed, perhaps something that
-// should rest, and wakes the store.
-func (w *watches) changed(namespace string, rests bool) {
+// order is below zero if version a comes before b, and above if it comes after or that
+// cannot be told.
+func order(a, b string) int {
+	if order, err := resourceversion.CompareResourceVersion(a, b); err == nil {
+		return order
+	}
+	return 1
+}
+
+// changed notes that something has changed that concerns the namespace, and wakes the
+// store.
+func (w *watches) changed(namespace string) {
 	w.mu.Lock()
 	if n := w.namespaces[namespace]; n != nil {
 		w.changes++
-		n.any = w.changes
-		if rests {
-			n.rest = w.changes
-		}
+		n.other = w.changes
 	}
 	w.mu.Unlock()
 	w.wake(namespace)
 }
 
-// lastChange is another number after each change of what should rest that was seen
-// in the namespace, and after each start of its watches.
+// lastChange is the number of the last change of what should rest in the namespace
+// that was seen and was not made here.
 func (w *watches) lastChange(namespace string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := w.namespaces[namespace]; n != nil {
-		return n.rest
+		return n.lastRest()
 	}
 	return 0
+}
+
+func (n *watchedNamespace) lastRest() int64 {
+	last := n.rest
+	for _, k := range n.known {
+		last = max(last, k.change)
+	}
+	return last
 }
 
 // lastOfAll is another number after each change of anything that was seen, or 0 if
@@ -239,7 +440,7 @@ func (w *watches) lastOfAll(namespace string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := w.namespaces[namespace]; n != nil {
-		return n.any
+		return max(n.other, n.lastRest())
 	}
 	return 0
 }

@@ -21,6 +21,7 @@ import (
 // has come.
 type workload struct {
 	kind, name string
+	version    string
 	selector   *metav1.LabelSelector
 	generation int64
 	ready      bool
@@ -44,6 +45,9 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 	if a.acted {
 		// What Helm has just made is right, and so is that the watches saw it.
 		a.noteChecked(c.watches.lastChange(a.namespace))
+	}
+	if err := c.followRelease(ctx, a); err != nil {
+		return result{}, err
 	}
 	var first *result
 	for i := range a.workloads {
@@ -74,8 +78,25 @@ func (c *Controller) workloadReady(ctx context.Context, a *attempt) (result, err
 	if missing, err := c.missingWorkloads(ctx, a); err != nil || missing != "" {
 		return waiting("WorkloadMissing", missing+" is not there.", a.memory.repair.wait(gone(missing), c.now())), err
 	}
+	// From now on the workloads themselves tell what becomes of their pods.
+	c.watches.unfollow(a.namespace, "Pod")
 	a.memory.repair, a.memory.jobs = retry{}, retry{}
 	return done("WorkloadReady", fmt.Sprintf("All %d workloads of the release are ready.", len(a.workloads))), nil
+}
+
+// followRelease watches the kinds that the release has objects of, and the pods while a
+// workload is not ready.
+func (c *Controller) followRelease(ctx context.Context, a *attempt) error {
+	objects, err := c.objects(ctx, a)
+	if err != nil {
+		return err
+	}
+	kinds := map[string]bool{"Pod": slices.ContainsFunc(a.workloads, func(w workload) bool { return !w.ready })}
+	for _, o := range objects {
+		kinds[o.Kind] = true
+	}
+	c.watches.follow(a.namespace, kinds)
+	return nil
 }
 
 // reached is how far the release's workloads have come; more is nearer to ready.
@@ -115,6 +136,9 @@ func (c *Controller) readWorkloads(ctx context.Context, a *attempt) error {
 			return fmt.Errorf("listing every %s in namespace %s: %w", list.kind, a.namespace, err)
 		}
 		found = append(found, workloads...)
+	}
+	for _, w := range found {
+		c.watches.seen(a.namespace, w.kind, w.name, w.version)
 	}
 	a.workloads = found
 	return nil
@@ -238,7 +262,7 @@ func deployment(d *appsv1.Deployment) workload {
 	want := ptr.Deref(d.Spec.Replicas, 1)
 	s := d.Status
 	w := workload{
-		kind: "Deployment", name: d.Name, generation: d.Generation, selector: d.Spec.Selector,
+		kind: "Deployment", name: d.Name, version: d.ResourceVersion, generation: d.Generation, selector: d.Spec.Selector,
 		ready:    s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want,
 		progress: fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want),
 	}
@@ -255,7 +279,7 @@ func statefulSet(s *appsv1.StatefulSet) workload {
 	want := ptr.Deref(s.Spec.Replicas, 1)
 	status := s.Status
 	return workload{
-		kind: "StatefulSet", name: s.Name, generation: s.Generation, selector: s.Spec.Selector, pods: int(want),
+		kind: "StatefulSet", name: s.Name, version: s.ResourceVersion, generation: s.Generation, selector: s.Spec.Selector, pods: int(want),
 		ready: status.ObservedGeneration >= s.Generation && status.Replicas == want && status.ReadyReplicas == want &&
 			status.UpdateRevision == status.CurrentRevision,
 		progress: fmt.Sprintf("%d of %d replicas are ready", status.ReadyReplicas, want),
@@ -263,7 +287,7 @@ func statefulSet(s *appsv1.StatefulSet) workload {
 }
 
 func job(j *batchv1.Job) workload {
-	w := workload{kind: "Job", name: j.Name, selector: j.Spec.Selector, progress: "it is not complete"}
+	w := workload{kind: "Job", name: j.Name, version: j.ResourceVersion, selector: j.Spec.Selector, progress: "it is not complete"}
 	for _, condition := range j.Status.Conditions {
 		if condition.Status != corev1.ConditionTrue {
 			continue

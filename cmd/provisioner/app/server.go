@@ -44,7 +44,7 @@ credentials, the Helm release of the store's engine, and a storefront that is
 seen to sell. What is deleted is taken down and seen to be gone.
 
 In a store's namespace the provisioner has the rights of one ClusterRole, which
-it binds to itself there. It needs none of them anywhere else.`,
+it binds to itself there. Anywhere else it only watches what can hold no secret.`,
 		SilenceUsage: true,
 		Args:         cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -130,6 +130,8 @@ type Object struct {
 	APIVersion, Kind string
 	// Name is the object's name.
 	Name string
+	// ResourceVersion is the object's after the action that has just made it, or empty.
+	ResourceVersion string
 }
 
 // Drift is an object that is not as its revision made it.

@@ -139,7 +139,7 @@ func (s *SDK) Install(ctx context.Context, r Request) (*Release, error) {
 	install.Labels, install.Description = r.Labels, r.Description
 	install.DisableHooks, install.SkipCRDs, install.DisableOpenAPIValidation = true, true, true
 	_, err = install.RunWithContext(context.WithoutCancel(ctx), chart, r.Values)
-	return outcome(observed, "installing", r.Namespace, r.Name, err)
+	return outcome(cfg, observed, "installing", r.Namespace, r.Name, err)
 }
 
 // Upgrade implements Interface.
@@ -167,7 +167,7 @@ func (s *SDK) Upgrade(ctx context.Context, r Request) (*Release, error) {
 	// The values are the whole truth: none of the last revision's are kept.
 	upgrade.ResetValues = true
 	_, err = upgrade.RunWithContext(context.WithoutCancel(ctx), r.Name, chart, r.Values)
-	return outcome(observed, "upgrading", r.Namespace, r.Name, err)
+	return outcome(cfg, observed, "upgrading", r.Namespace, r.Name, err)
 }
 
 // Rollback implements Interface.
@@ -184,17 +184,17 @@ func (s *SDK) Rollback(ctx context.Context, namespace, name string, to int) (*Re
 		return nil, err
 	}
 	observed.keep = to
-	cfg.KubeClient.(*volumeKeeper).returning = true
+	cfg.KubeClient.(*client).returning = true
 	if _, err := cfg.Releases.Get(name, to); errors.Is(err, driver.ErrReleaseNotFound) {
 		return nil, fmt.Errorf("%w: %s/%s revision %d", ErrReleaseNotFound, namespace, name, to)
 	}
 	rollback := action.NewRollback(cfg)
 	rollback.Version, rollback.MaxHistory, rollback.DisableHooks = to, maxHistory, true
-	return outcome(observed, "rolling back", namespace, name, rollback.Run(name))
+	return outcome(cfg, observed, "rolling back", namespace, name, rollback.Run(name))
 }
 
 // outcome is what an action has come to, by what was stored.
-func outcome(observed *observer, doing, namespace, name string, err error) (*Release, error) {
+func outcome(cfg *action.Configuration, observed *observer, doing, namespace, name string, err error) (*Release, error) {
 	stored := observed.stored()
 	if err != nil {
 		return stored, fmt.Errorf("%s release %s/%s: %w", doing, namespace, name, err)
@@ -205,6 +205,7 @@ func outcome(observed *observer, doing, namespace, name string, err error) (*Rel
 	if stored.Objects, err = objectsOf(observed.manifest); err != nil {
 		return stored, fmt.Errorf("reading the manifest of release %s/%s: %w", namespace, name, err)
 	}
+	cfg.KubeClient.(*client).note(stored.Objects)
 	return stored, nil
 }
 
@@ -261,15 +262,15 @@ func (s *SDK) configuration(ctx context.Context, namespace string) (*action.Conf
 	log := func(format string, args ...any) {
 		logger.V(5).Info("Helm", "message", fmt.Sprintf(format, args...))
 	}
-	client := kube.New(getter{cluster: s.cluster, namespace: namespace})
-	client.Namespace, client.Log = namespace, log
+	kubeClient := kube.New(getter{cluster: s.cluster, namespace: namespace})
+	kubeClient.Namespace, kubeClient.Log = namespace, log
 	secrets := driver.NewSecrets(s.client.CoreV1().Secrets(namespace))
 	secrets.Log = log
 	observed := &observer{Driver: secrets}
 	releases := storage.Init(observed)
 	releases.MaxHistory, releases.Log = maxHistory, log
 	return &action.Configuration{
-		KubeClient:     &volumeKeeper{Client: client},
+		KubeClient:     &client{Client: kubeClient},
 		Releases:       releases,
 		Capabilities:   capabilities,
 		Log:            log,

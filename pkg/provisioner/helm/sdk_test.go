@@ -66,6 +66,27 @@ func request(t *testing.T, namespace string, values map[string]any) Request {
 	}
 }
 
+func object(apiVersion, kind, name string) Object {
+	return Object{APIVersion: apiVersion, Kind: kind, Name: name}
+}
+
+// wantVersions checks that an action has told the versions that its objects have.
+func wantVersions(t *testing.T, client kubernetes.Interface, namespace string, rel *Release) {
+	t.Helper()
+	told := map[string]string{}
+	for _, o := range rel.Objects {
+		told[o.Kind+" "+o.Name] = o.ResourceVersion
+	}
+	config, err1 := client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "shop", metav1.GetOptions{})
+	service, err2 := client.CoreV1().Services(namespace).Get(t.Context(), "shop", metav1.GetOptions{})
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if told["ConfigMap shop"] != config.ResourceVersion || told["Service shop"] != service.ResourceVersion {
+		t.Errorf("revision %d told of the versions %v, want %s of the ConfigMap and %s of the Service", rel.Revision, told, config.ResourceVersion, service.ResourceVersion)
+	}
+}
+
 // title is what the release's ConfigMap and Deployment show, if they agree.
 func title(t *testing.T, client kubernetes.Interface, namespace string) string {
 	t.Helper()
@@ -99,6 +120,7 @@ func TestLifecycle(t *testing.T) {
 	if got := title(t, client, ns); got != want {
 		t.Errorf("the title is %q, want %q", got, want)
 	}
+	wantVersions(t, client, ns, rel)
 	got, err := sdk.Get(ctx, ns, "store")
 	if err != nil || got.Revision != 1 || got.Status != StatusDeployed || got.Labels["platform.dev/values-digest"] != "d1" {
 		t.Errorf("Get: got %+v, %v", got, err)
@@ -107,7 +129,7 @@ func TestLifecycle(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Objects: %v", err)
 	}
-	if diff := cmp.Diff([]Object{{"v1", "ConfigMap", "shop"}, {"v1", "ConfigMap", "extra"}, {"v1", "Service", "shop"}, {"apps/v1", "Deployment", "shop"}}, objects, cmp.Transformer("set", func(in []Object) map[Object]bool {
+	if diff := cmp.Diff([]Object{object("v1", "ConfigMap", "shop"), object("v1", "ConfigMap", "extra"), object("v1", "Service", "shop"), object("apps/v1", "Deployment", "shop")}, objects, cmp.Transformer("set", func(in []Object) map[Object]bool {
 		out := map[Object]bool{}
 		for _, o := range in {
 			out[o] = true
@@ -122,6 +144,7 @@ func TestLifecycle(t *testing.T) {
 		if err != nil || rel.Revision != revision || rel.Status != StatusDeployed {
 			t.Fatalf("Upgrade: got %+v, %v", rel, err)
 		}
+		wantVersions(t, client, ns, rel)
 	}
 	if got := title(t, client, ns); got != "t5" {
 		t.Errorf("the title is %q, want t5", got)
@@ -371,7 +394,7 @@ func TestDrift(t *testing.T) {
 		_, err := client.CoreV1().ConfigMaps(ns).Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{})
 		return err
 	}
-	deploymentObject, configObject := Object{"apps/v1", "Deployment", "shop"}, Object{"v1", "ConfigMap", "shop"}
+	deploymentObject, configObject := object("apps/v1", "Deployment", "shop"), object("v1", "ConfigMap", "shop")
 	for _, step := range []struct {
 		name   string
 		change func() error

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"helm.sh/helm/v3/pkg/kube"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -22,34 +21,9 @@ var (
 	sizeOfClaim = []string{"spec", "resources", "requests", "storage"}
 )
 
-// volumeKeeper is Helm's client of the cluster, but volumes never shrink, and one
-// that cannot grow fails an action before it has changed anything. Nor does it ask
-// whether there is a cluster.
-type volumeKeeper struct {
-	*kube.Client
-	// returning is set for a rollback, which takes back everything but sizes.
-	returning bool
-}
-
-// IsReachable implements kube.Interface. What Helm asks for next tells.
-func (k *volumeKeeper) IsReachable() error { return nil }
-
-// Update implements kube.Interface.
-func (k *volumeKeeper) Update(original, target kube.ResourceList, force bool) (*kube.Result, error) {
-	for _, info := range target {
-		if !isClaim(info) {
-			continue
-		}
-		if err := k.checkSize(original.Get(info), info); err != nil {
-			return &kube.Result{}, err
-		}
-	}
-	return k.Client.Update(original, target, force)
-}
-
 // checkSize compares the claim that is wanted with the one that there is, and
 // makes it no smaller. before is what the release has asked for so far, or nil.
-func (k *volumeKeeper) checkSize(before, wanted *cliresource.Info) error {
+func (c *client) checkSize(before, wanted *cliresource.Info) error {
 	helper := cliresource.NewHelper(wanted.Client, wanted.Mapping)
 	object, err := helper.Get(wanted.Namespace, wanted.Name)
 	if apierrors.IsNotFound(err) {
@@ -74,7 +48,7 @@ func (k *volumeKeeper) checkSize(before, wanted *cliresource.Info) error {
 		}
 		return nil
 	}
-	if before != nil && !k.returning {
+	if before != nil && !c.returning {
 		last, err := claimOf(before.Object)
 		if err != nil {
 			return err
