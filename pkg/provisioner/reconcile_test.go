@@ -56,6 +56,13 @@ func TestNewStoreBecomesReady(t *testing.T) {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 	wantContents(t, w)
+	var told []string
+	for len(w.events.Events) > 0 {
+		told = append(told, strings.Join(strings.Fields(<-w.events.Events)[:2], " "))
+	}
+	if want := []string{"Normal InstallSucceeded", "Normal Ready"}; !slices.Equal(told, want) {
+		t.Errorf("events %v, want %v", told, want)
+	}
 
 	// Nothing is written, asked of Helm or told when nothing has changed.
 	w.api.ClearActions()

@@ -71,7 +71,8 @@ func (a *attempt) stepOf(condition string) *v1alpha1.StoreStep {
 }
 
 // record puts what a step found into its condition and its entry in steps, and
-// tells of it in an event if it is news.
+// tells of it in an event if it is a problem and news. That a step is done is told by
+// the status, with its times.
 func (c *Controller) record(a *attempt, condition string, r result) {
 	before := a.condition(condition)
 	news := before == nil || before.Reason != r.reason
@@ -106,12 +107,9 @@ func (c *Controller) record(a *attempt, condition string, r result) {
 		}
 	}
 	a.setCondition(condition, status, r.reason, r.message)
-	if news && (r.outcome == outcomeFailed || r.tookBack) {
+	if news && r.isProblem() {
 		c.instruments.failure(a.store.Spec.Engine, condition, r.reason)
-	}
-	// Waiting is told by the status alone; an event is for what has happened.
-	if news && r.outcome != outcomeWaiting {
-		c.events.Eventf(a.store, nil, r.eventType(), r.reason, condition, "%s", clip(r.message))
+		c.events.Eventf(a.store, nil, corev1.EventTypeWarning, r.reason, condition, "%s", clip(r.message))
 	}
 }
 

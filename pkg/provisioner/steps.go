@@ -163,9 +163,12 @@ func pollInterval(waited, least, most time.Duration) time.Duration {
 // objectName names an object as messages do.
 func objectName(kind, name string) string { return kind + " " + name }
 
+// isProblem is true if something is wrong.
+func (r *result) isProblem() bool { return r.outcome == outcomeFailed || r.tookBack }
+
 // eventType is the type of the event that tells of the result.
 func (r *result) eventType() string {
-	if r.outcome == outcomeFailed || r.tookBack {
+	if r.isProblem() {
 		return corev1.EventTypeWarning
 	}
 	return corev1.EventTypeNormal
