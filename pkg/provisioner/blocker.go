@@ -29,6 +29,9 @@ var brokenContainer = []string{
 // blocker finds out what keeps a workload from being ready, down to the pod,
 // the container or the claim.
 func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (result, error) {
+	if w.unseen {
+		return waiting("WorkloadProgressing", objectName(w.kind, w.name)+": its controller has not looked at it yet.", 0), nil
+	}
 	selector, err := metav1.LabelSelectorAsSelector(w.selector)
 	if err != nil {
 		return result{}, fmt.Errorf("selector of %s %s: %w", w.kind, w.name, err)

@@ -99,7 +99,7 @@ stores_store_info{chart_version="1.0.0",engine="medusa",name="shop-1",namespace=
 func TestWhatIsDoneIsCounted(t *testing.T) {
 	t.Parallel()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: CredentialsSecret}, Data: map[string][]byte{"password": []byte("first")}}
-	w := newWorld(t, testStore(), secret)
+	w := newWorld(t, testStore(), storeNamespace(), secret)
 	registry := w.registry()
 	w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: "pending-upgrade", Labels: map[string]string{LabelChartDigest: "another"}})
 	w.change(t, func(s *v1alpha1.Store) { s.CreationTimestamp = metav1.NewTime(w.clock.Add(-30 * time.Second)) })

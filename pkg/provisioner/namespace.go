@@ -144,13 +144,16 @@ func hasLabels(ns *corev1.Namespace, want map[string]string) bool {
 // label already names the store: nobody's namespace is ever taken over.
 func (c *Controller) ensureNamespace(ctx context.Context, a *attempt) (result, error) {
 	client := c.kube.CoreV1().Namespaces()
+	if a.memory.untouched {
+		return namespaceDone(a), nil
+	}
 	if _, err := c.namespaces.Get(a.namespace); apierrors.IsNotFound(err) {
 		_, err = client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name:   a.namespace,
 			Labels: namespaceLabels(a.store),
 		}}, metav1.CreateOptions{FieldManager: FieldManager})
 		if err == nil {
-			a.memory.madeFor = a.target()
+			a.memory.madeFor, a.memory.untouched = a.target(), true
 			return namespaceDone(a), nil
 		}
 		// The cache may not have seen it yet.

@@ -67,10 +67,14 @@ func (c *Controller) reconcile(ctx context.Context, key cache.ObjectName) (time.
 
 // read returns a copy of the store that holds at least the status that was
 // written last, by this process or by the replica that had the store before: the
-// cache may not have seen it yet.
+// cache may not have seen it yet. What looks new is taken as it is: before anything
+// is done for it, a write of its status tells whether it is (begin).
 func (c *Controller) read(ctx context.Context, cached *v1alpha1.Store) (*v1alpha1.Store, error) {
 	written := c.remember(keyOf(cached), cached.UID).written
-	if written != "" {
+	switch {
+	case written == "" && isNew(cached):
+		return cached.DeepCopy(), nil
+	case written != "":
 		if order, err := resourceversion.CompareResourceVersion(cached.ResourceVersion, written); err == nil && order >= 0 {
 			return cached.DeepCopy(), nil
 		}
@@ -84,6 +88,24 @@ func (c *Controller) read(ctx context.Context, cached *v1alpha1.Store) (*v1alpha
 	}
 	c.remember(keyOf(cached), cached.UID).written = fresh.ResourceVersion
 	return fresh, nil
+}
+
+// isNew is true for a store that is to be provisioned and that no worker has been at.
+func isNew(store *v1alpha1.Store) bool {
+	return store.Status.ObservedGeneration == 0 && store.DeletionTimestamp == nil && !store.Spec.Suspend
+}
+
+// begin tells that a new store is worked on. A store that is not as the cache has it is
+// left to the next attempt, which reads it.
+func (c *Controller) begin(ctx context.Context, a *attempt) error {
+	c.stopAt(a, stepNames[0], waiting("Starting", "The store is being provisioned.", 0))
+	written, err := c.stores.PlatformV1alpha1().Stores(a.store.Namespace).UpdateStatus(ctx, a.store, metav1.UpdateOptions{FieldManager: FieldManager})
+	if err != nil {
+		a.memory.written = unreadVersion
+		return fmt.Errorf("beginning with store %s/%s: %w", a.store.Namespace, a.store.Name, err)
+	}
+	a.wrote(written)
+	return nil
 }
 
 // suspend leaves everything as it is, and says so.
@@ -102,6 +124,11 @@ func (c *Controller) suspend(ctx context.Context, a *attempt) error {
 // came. A step that met an error changes nothing that was true before: Ready
 // follows evidence, and an API server that does not answer is none.
 func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, error) {
+	if isNew(a.store) && a.memory.written == "" {
+		if err := c.begin(ctx, a); err != nil {
+			return 0, err
+		}
+	}
 	engine, err := c.engineLister.Get(a.store.Spec.Engine)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -112,14 +139,9 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 	}
 	a.engine = engine
 	c.watches.start(a.namespace)
-	// Before anything is read: what changes later is looked at once more.
-	now := c.stateOf(a)
-	if a.memory.rested.covers(now) {
-		if r := c.storefrontReady(a); r.outcome == outcomeDone {
-			return r.again, nil
-		}
+	if again, rests := c.rests(a); rests {
+		return again, nil
 	}
-	a.memory.rested = rested{}
 	a.store.Status.Namespace = a.namespace
 	a.store.Status.URL, a.store.Status.AdminURL = c.platform.URL(a.store), c.platform.AdminURL(engine, a.store)
 	if a.request, a.problem, err = c.wanted(ctx, a); err != nil {
@@ -129,13 +151,19 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 		// The store asks for something else than what has failed.
 		a.store.Status.Release.Failed = nil
 	}
+	return c.runSteps(ctx, a)
+}
 
+// runSteps runs the steps that are not known to be done.
+func (c *Controller) runSteps(ctx context.Context, a *attempt) (time.Duration, error) {
 	var again time.Duration
 	var tookBack *result
 	settled := a.settled()
-	for i, name := range stepNames {
+	for i := a.firstStep; i < len(stepNames); i++ {
+		name := stepNames[i]
 		r, err := c.runStep(ctx, a, name)
 		if err != nil {
+			a.memory.untouched = false
 			if apierrors.IsForbidden(err) {
 				// Perhaps the RoleBinding is gone.
 				a.memory.appliedChange = -1
@@ -157,7 +185,13 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 				r = c.tooLong(a, name, r)
 			}
 			c.stopAt(a, name, r)
-			return r.again, c.writeStatus(ctx, a)
+			if err := c.writeStatus(ctx, a); err != nil {
+				return 0, err
+			}
+			if name == v1alpha1.ConditionStorefrontReady && tookBack == nil {
+				a.noteRest()
+			}
+			return r.again, nil
 		}
 		c.record(a, name, r)
 		if r.tookBack {
@@ -165,25 +199,32 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 		}
 		again = r.again
 	}
+	widened, err := c.finish(ctx, a, settled, tookBack)
+	if widened {
+		again = time.Millisecond
+	}
+	return again, err
+}
+
+// finish notes that all steps are done; tookBack is set if one is done with what was
+// before, and settled if it was so already. It is true if the namespace's bounds were
+// left wider than the plan's, for no reason now.
+func (c *Controller) finish(ctx context.Context, a *attempt, settled bool, tookBack *result) (widened bool, err error) {
 	if !a.everReady() && !a.isTrue(v1alpha1.ConditionReady) {
 		c.instruments.provisioned(a.store, c.now(), resultSuccess)
 	}
 	a.noteReady()
 	a.memory.progress = progress{}
 	if a.growing, err = c.growingVolumes(ctx, a); err != nil {
-		return 0, err
+		return false, err
 	}
 	c.summarize(a, tookBack)
-	widened := !settled && a.memory.madeFor != a.target()
-	if widened {
-		// Bounds that were left wider than the plan's are so for no reason now.
-		again = time.Millisecond
-	}
+	widened = !settled && a.memory.madeFor != a.target()
 	if err := c.writeStatus(ctx, a); err != nil {
-		return 0, err
+		return false, err
 	}
-	if !widened && !a.unwatched {
-		a.memory.rested = now
+	if !widened {
+		a.noteRest()
 	}
-	return again, nil
+	return widened, nil
 }

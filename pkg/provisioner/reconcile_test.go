@@ -81,6 +81,88 @@ func TestNewStoreBecomesReady(t *testing.T) {
 	}
 }
 
+// Nothing is asked for of what cannot be there, and the store itself is written once
+// before it has a release.
+func TestNewStoreCostsFewRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.helm.Fail = func(action string) error {
+		if action == "install" {
+			return errors.New("the chart does not fit")
+		}
+		return nil
+	}
+	w.api.ClearActions()
+	if _, err := w.reconcile(t.Context(), testKey); err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range w.kube.Actions() {
+		if verb := action.GetVerb(); verb != "create" && verb != "patch" {
+			t.Errorf("a new store costs a request to %s %s", verb, action.GetResource().Resource)
+		}
+	}
+	if actions := w.api.Actions(); len(actions) != 2 || !actions[0].Matches("update", "stores/status") || !actions[1].Matches("update", "stores/status") {
+		t.Errorf("requests for the store: %v, want one write to begin and one with the outcome", actions)
+	}
+	if !w.helm.Requests()[0].Untouched {
+		t.Error("Helm was not told that there is nothing in the namespace")
+	}
+
+	// Then there may be something.
+	w.kube.ClearActions()
+	w.clock = w.clock.Add(time.Minute)
+	w.reconcileOnce(t)
+	if !slices.ContainsFunc(w.kube.Actions(), func(a clientgotesting.Action) bool { return a.Matches("get", "secrets") }) {
+		t.Error("after an install that has failed the credentials were not looked for")
+	}
+	if actions := w.helm.Actions(); !slices.Equal(actions, []string{"install", "upgrade"}) || w.helm.Requests()[1].Untouched {
+		t.Errorf("Helm was asked for %v, the second time as for an untouched namespace: %t", actions, w.helm.Requests()[1].Untouched)
+	}
+}
+
+// A store that the cache has as new is another one by now, or gone, or was worked on:
+// then nothing is made for it, and its status is left as it is, until it was read.
+func TestStoreThatIsNotNew(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		prepare func(*testing.T, *world)
+		reason  string // of Ready, once the store was read
+	}{
+		{"with its engine", func(*testing.T, *world) {}, "Checking"},
+		{"without its engine", func(t *testing.T, w *world) {
+			if err := w.informers[1].GetIndexer().Delete(testEngine()); err != nil {
+				t.Fatal(err)
+			}
+		}, "EngineNotFound"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, testStore())
+			tc.prepare(t, w)
+			writes := 0
+			w.api.PrependReactor("update", "stores", func(clientgotesting.Action) (bool, runtime.Object, error) {
+				writes++
+				return writes == 1, nil, apierrors.NewConflict(v1alpha1.Resource("stores"), testKey.Name, errors.New("it has changed"))
+			})
+			if _, err := w.reconcile(t.Context(), testKey); err == nil || writes != 1 {
+				t.Errorf("after %d writes got error %v, want that the store is not as the cache has it", writes, err)
+			}
+			if actions := w.kube.Actions(); len(actions) > 0 {
+				t.Errorf("meanwhile was asked for %v", actions)
+			}
+			w.api.ClearActions()
+			if _, err := w.reconcile(t.Context(), testKey); err != nil {
+				t.Fatal(err)
+			}
+			if actions := w.api.Actions(); len(actions) == 0 || !actions[0].Matches("get", "stores") {
+				t.Errorf("requests %v, want first to read the store", actions)
+			}
+			wantCondition(t, w.refresh(t), v1alpha1.ConditionReady, metav1.ConditionFalse, tc.reason)
+		})
+	}
+}
+
 // wantContents checks what stands in the namespace of a new store.
 func wantContents(t *testing.T, w *world) {
 	t.Helper()
@@ -186,7 +268,7 @@ func TestInterruptedReleaseIsUnlockedAndUpgraded(t *testing.T) {
 		t.Run(string(status), func(t *testing.T) {
 			t.Parallel()
 			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: CredentialsSecret}, Data: map[string][]byte{"password": []byte("first")}}
-			w := newWorld(t, testStore(), secret)
+			w := newWorld(t, testStore(), storeNamespace(), secret)
 			w.helm.Put(testNamespace, ReleaseName, helm.Release{Revision: 4, Status: status, Labels: map[string]string{LabelChartDigest: "another"}})
 			store := w.becomeReady(t)
 			if actions := w.helm.Actions(); !slices.Equal(actions, []string{"unlock", "upgrade"}) {
@@ -417,7 +499,7 @@ func TestReleaseIsTakenOverOnlyIfItIsTheStores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var objects []runtime.Object
+			objects := []runtime.Object{storeNamespace()}
 			if tc.secret {
 				objects = append(objects, secret.DeepCopy())
 			}

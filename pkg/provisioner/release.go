@@ -100,6 +100,7 @@ func (c *Controller) releaseInstalled(ctx context.Context, a *attempt) (result, 
 // one is needed and not held back.
 func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, error) {
 	request := *a.request
+	request.Untouched = a.memory.untouched
 	r := waiting("Installing", "Helm installs the shop.", 0)
 	action, goal, restoring := actionInstall, contentDigest(request.Labels), false
 	act := func() (*helm.Release, error) { return c.helm.Install(ctx, request) }
@@ -147,9 +148,13 @@ func (c *Controller) bringRelease(ctx context.Context, a *attempt) (result, erro
 func (c *Controller) act(ctx context.Context, a *attempt, r result, action string, do func() (*helm.Release, error)) error {
 	c.probes.forget(a.store.UID)
 	c.stopAt(a, v1alpha1.ConditionReleaseInstalled, r)
-	if err := c.writeStatus(ctx, a); err != nil {
-		return err
+	// That a new store is at work was told a moment ago.
+	if !a.memory.untouched {
+		if err := c.writeStatus(ctx, a); err != nil {
+			return err
+		}
 	}
+	a.memory.untouched = false
 	started := c.now()
 	release, err := do()
 	a.workloads = nil
@@ -212,7 +217,7 @@ func (c *Controller) readRelease(ctx context.Context, a *attempt) error {
 
 // findRelease looks for the newest revision, once in an attempt.
 func (c *Controller) findRelease(ctx context.Context, a *attempt) error {
-	if a.releaseRead {
+	if a.releaseRead || a.memory.untouched {
 		return nil
 	}
 	release, err := c.helm.Get(ctx, a.namespace, ReleaseName)

@@ -1,26 +1,64 @@
 package provisioner
 
-import "time"
+import (
+	"slices"
+	"time"
 
-// rested is what there was before a reconciliation that found all to be done. Until
-// some of it changes nothing is read again but the storefront: a shop that sells costs
-// the API server its watches and no more.
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
+)
+
+// rested is what there was before a reconciliation that found all to be done, or all
+// but the storefront. Until some of it changes nothing is read again but that: a shop
+// that sells, or is about to, costs the API server its watches and no more.
 type rested struct {
+	state
+	at time.Time
+	// release is the newest revision.
+	release *helm.Release
+}
+
+// state is what decides what is to be done.
+type state struct {
 	generation int64  // of the store
 	engine     string // the engine's resourceVersion
 	change     int64  // the last in the store's namespace
-	at         time.Time
 }
 
 // stateOf is what there is now.
-func (c *Controller) stateOf(a *attempt) rested {
-	return rested{a.store.Generation, a.engine.ResourceVersion, c.watches.lastOfAll(a.namespace), c.now()}
+func (c *Controller) stateOf(a *attempt) state {
+	return state{a.store.Generation, a.engine.ResourceVersion, c.watches.lastOfAll(a.namespace)}
 }
 
-// covers is true if now is as it was. It is believed for as long as all else is that
+// rests is true if all is as it was when all was done, and the storefront answers; it
+// is to be asked again then. If only the storefront did not answer, the attempt begins
+// with that.
+func (c *Controller) rests(a *attempt) (again time.Duration, ok bool) {
+	// Before anything is read: what changes later is looked at once more.
+	a.rest = rested{state: c.stateOf(a), at: c.now()}
+	if a.memory.rested.covers(a.rest.state, a.rest.at) {
+		if !a.isTrue(v1alpha1.ConditionReady) {
+			a.rest, a.firstStep = a.memory.rested, slices.Index(stepNames, v1alpha1.ConditionStorefrontReady)
+			a.release, a.releaseRead = a.rest.release, true
+		} else if r := c.storefrontReady(a); r.outcome == outcomeDone {
+			return r.again, true
+		}
+	}
+	a.memory.rested = rested{}
+	return 0, false
+}
+
+// noteRest remembers what there was before the attempt, unless something of the store
+// changes unseen.
+func (a *attempt) noteRest() {
+	if !a.unwatched {
+		a.rest.release = a.release
+		a.memory.rested = a.rest
+	}
+}
+
+// covers is true if all is as it was. It is believed for as long as all else is that
 // nobody watches.
-func (r rested) covers(now rested) bool {
-	age := now.at.Sub(r.at)
-	r.at = now.at
-	return r == now && r.change != 0 && age < reapplyAfter
+func (r rested) covers(s state, now time.Time) bool {
+	return r.state == s && s.change != 0 && now.Sub(r.at) < reapplyAfter
 }

@@ -72,6 +72,39 @@ func (w *world) storefrontFails(t *testing.T) {
 	w.untilAnswered(t)
 }
 
+// Of a store that only waits for its storefront nothing else is read, and when that
+// answers the store is ready.
+func TestStorefrontIsWaitedForWithoutReading(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testStore())
+	w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
+	w.answers = func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no", http.StatusServiceUnavailable) }
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	w.reconcileOnce(t)
+	read := 0
+	w.kube.PrependReactor("*", "*", func(clientgotesting.Action) (bool, runtime.Object, error) {
+		read++
+		return true, nil, errors.New("etcd is away")
+	})
+	for range 3 {
+		w.storefrontFails(t)
+		wantCondition(t, w.reconcileOnce(t), v1alpha1.ConditionReady, metav1.ConditionFalse, "StorefrontNotAnswering")
+	}
+	w.answers = func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("Flowers")) }
+	w.clock = w.clock.Add(probeStale)
+	w.reconcileOnce(t)
+	w.untilAnswered(t)
+	store := w.reconcileOnce(t)
+	wantCondition(t, store, v1alpha1.ConditionReady, metav1.ConditionTrue, "Selling")
+	if ready := store.Status.Release.Ready; ready == nil || ready.Digest != contentDigest(w.helm.Requests()[0].Labels) {
+		t.Errorf("the revision that is ready is told as %+v", ready)
+	}
+	if read > 0 {
+		t.Errorf("%d requests for a store that waits for its storefront", read)
+	}
+}
+
 // An answer that has waited for a worker longer than it is fresh is not asked for again.
 func TestAnswerThatWaitedIsBelieved(t *testing.T) {
 	t.Parallel()

@@ -19,10 +19,15 @@ func (c *Controller) secretsReady(ctx context.Context, a *attempt) (result, erro
 	// What is made here is known by then, and no news.
 	defer c.watches.follow(a.namespace, nil)
 	client := c.kube.CoreV1().Secrets(a.namespace)
-	secret, err := client.Get(ctx, CredentialsSecret, metav1.GetOptions{})
-	exists := err == nil
-	if err != nil && !apierrors.IsNotFound(err) {
-		return result{}, fmt.Errorf("reading Secret %s: %w", CredentialsSecret, err)
+	var secret *corev1.Secret
+	exists := false
+	if !a.memory.untouched {
+		var err error
+		secret, err = client.Get(ctx, CredentialsSecret, metav1.GetOptions{})
+		exists = err == nil
+		if err != nil && !apierrors.IsNotFound(err) {
+			return result{}, fmt.Errorf("reading Secret %s: %w", CredentialsSecret, err)
+		}
 	}
 	if !exists {
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: CredentialsSecret, Labels: labelsFor(a.store)}, Type: corev1.SecretTypeOpaque}

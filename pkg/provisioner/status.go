@@ -185,6 +185,13 @@ func (a *attempt) setAbnormal(conditionType, reason, message string) {
 	}
 }
 
+// wrote notes that the status is stored.
+func (a *attempt) wrote(written *v1alpha1.Store) {
+	a.memory.written = written.ResourceVersion
+	a.store.ResourceVersion = written.ResourceVersion
+	a.base = a.store.Status.DeepCopy()
+}
+
 // writeStatus stores the status if it has changed. Only this controller writes
 // it, so after a conflict it is put on the store as it is now.
 func (c *Controller) writeStatus(ctx context.Context, a *attempt) error {
@@ -196,9 +203,7 @@ func (c *Controller) writeStatus(ctx context.Context, a *attempt) error {
 	for {
 		written, err := client.UpdateStatus(ctx, toWrite, metav1.UpdateOptions{FieldManager: FieldManager})
 		if err == nil {
-			a.memory.written = written.ResourceVersion
-			a.store.ResourceVersion = written.ResourceVersion
-			a.base = a.store.Status.DeepCopy()
+			a.wrote(written)
 			return nil
 		}
 		if !apierrors.IsConflict(err) {

@@ -109,6 +109,10 @@ type attempt struct {
 	// release is the newest revision, once read; nil if there is none.
 	release     *helm.Release
 	releaseRead bool
+	// rest is what there was before this attempt, and firstStep the first that is not
+	// known to be done.
+	rest      rested
+	firstStep int
 	// acted says that this attempt has made the newest revision.
 	acted bool
 	// workloads are the release's workloads, once read since the last action.
@@ -124,14 +128,17 @@ type attempt struct {
 type memory struct {
 	uid       types.UID // tells a later store of the same name
 	namespace string    // the store's namespace
-	written   string    // resourceVersion of the last status written
+	written   string    // resourceVersion of the last status written, or unreadVersion
 	applied   string    // digest of what stands in the namespace
 	appliedAt time.Time
 	// standing is what was applied, and appliedChange the last change that the
 	// watches saw before it was last known to stand.
-	standing      []standing
-	begun         string // digest of what does not stand completely yet
-	madeFor       string // what was asked for when the namespace was made
+	standing []standing
+	begun    string // digest of what does not stand completely yet
+	madeFor  string // what was asked for when the namespace was made
+	// untouched says that this process has made the namespace, and nothing in it that
+	// has to be looked for.
+	untouched     bool
 	appliedChange int64
 	objects       map[int][]helm.Object // manifests by revision
 	checked       checked
@@ -143,6 +150,9 @@ type memory struct {
 	repair        retry
 	jobs          retry
 }
+
+// unreadVersion is no version: the store has to be read.
+const unreadVersion = "unread"
 
 // since is how long the step has been at work.
 func (a *attempt) since(condition string, now time.Time) time.Duration {

@@ -72,6 +72,11 @@ func testStore() *v1alpha1.Store {
 	}
 }
 
+// storeNamespace is the store's namespace as an earlier process has made it.
+func storeNamespace() *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace, Labels: namespaceLabels(testStore())}}
+}
+
 func testEngine() *v1alpha1.Engine {
 	return &v1alpha1.Engine{
 		ObjectMeta: metav1.ObjectMeta{Name: "medusa"},

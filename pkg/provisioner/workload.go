@@ -28,6 +28,8 @@ type workload struct {
 	// pods is how many it is to have at least, where its own status does not tell why
 	// one cannot be made.
 	pods int
+	// unseen says that its controller has not looked at it as it is now.
+	unseen bool
 	// nearer counts what its pods have reached, while it is not ready.
 	nearer int
 	// broken is set when the workload's own status says what is wrong.
@@ -91,7 +93,7 @@ func (c *Controller) followRelease(ctx context.Context, a *attempt) error {
 	if err != nil {
 		return err
 	}
-	kinds := map[string]bool{"Pod": slices.ContainsFunc(a.workloads, func(w workload) bool { return !w.ready })}
+	kinds := map[string]bool{"Pod": slices.ContainsFunc(a.workloads, func(w workload) bool { return !w.ready && !w.unseen })}
 	for _, o := range objects {
 		kinds[o.Kind] = true
 	}
@@ -263,6 +265,7 @@ func deployment(d *appsv1.Deployment) workload {
 	s := d.Status
 	w := workload{
 		kind: "Deployment", name: d.Name, version: d.ResourceVersion, generation: d.Generation, selector: d.Spec.Selector,
+		unseen:   s.ObservedGeneration < d.Generation,
 		ready:    s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want,
 		progress: fmt.Sprintf("%d of %d replicas are available", s.AvailableReplicas, want),
 	}
@@ -280,6 +283,7 @@ func statefulSet(s *appsv1.StatefulSet) workload {
 	status := s.Status
 	return workload{
 		kind: "StatefulSet", name: s.Name, version: s.ResourceVersion, generation: s.Generation, selector: s.Spec.Selector, pods: int(want),
+		unseen: status.ObservedGeneration < s.Generation,
 		ready: status.ObservedGeneration >= s.Generation && status.Replicas == want && status.ReadyReplicas == want &&
 			status.UpdateRevision == status.CurrentRevision,
 		progress: fmt.Sprintf("%d of %d replicas are ready", status.ReadyReplicas, want),

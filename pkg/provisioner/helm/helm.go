@@ -107,6 +107,10 @@ type Request struct {
 	Labels map[string]string
 	// Description tells people reading the release's history why it was made.
 	Description string
+	// Untouched says that nothing of the release was ever made in the namespace: Install
+	// does not look for what is there before. If there is something it fails and leaves
+	// no revision, so that the next one looks.
+	Untouched bool
 	// Keep is a revision that stays in the history whatever its age; 0 is none.
 	Keep int
 }

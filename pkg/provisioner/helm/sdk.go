@@ -15,6 +15,7 @@ import (
 	"helm.sh/helm/v3/pkg/storage"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -134,11 +135,17 @@ func (s *SDK) Install(ctx context.Context, r Request) (*Release, error) {
 	}
 	// There is no revision before the first: what creates it fails if there is one.
 	observed.none, cfg.Releases.MaxHistory = true, 0
+	cfg.KubeClient.(*client).untouched = r.Untouched
 	install := action.NewInstall(cfg)
 	install.Namespace, install.ReleaseName = r.Namespace, r.Name
 	install.Labels, install.Description = r.Labels, r.Description
 	install.DisableHooks, install.SkipCRDs, install.DisableOpenAPIValidation = true, true, true
 	_, err = install.RunWithContext(context.WithoutCancel(ctx), chart, r.Values)
+	if stored := observed.stored(); r.Untouched && stored != nil && apierrors.IsAlreadyExists(err) {
+		// An upgrade of this revision would take over whatever its manifest names.
+		_, failure := cfg.Releases.Delete(r.Name, stored.Revision)
+		return nil, fmt.Errorf("installing release %s/%s: %w", r.Namespace, r.Name, errors.Join(err, failure))
+	}
 	return outcome(cfg, observed, "installing", r.Namespace, r.Name, err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,12 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
 
 	"platform.dev/stores/pkg/chart"
 )
@@ -373,6 +376,45 @@ func TestRollback(t *testing.T) {
 	}
 	if got, err := sdk.Get(ctx, ns, "store"); err != nil || got.Revision != 7 || got.Labels["platform.dev/values-digest"] != "d1" {
 		t.Errorf("Get: got %+v, %v, want revision 7 with the labels of revision 1", got, err)
+	}
+}
+
+// An install in a namespace that should be untouched takes nothing over, and neither
+// does the next one.
+func TestInstallWhereSomethingIs(t *testing.T) {
+	t.Parallel()
+	sdk, client, ns := onCluster(t)
+	ctx := t.Context()
+	if _, err := client.AppsV1().Deployments(ns).Create(ctx, &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: ptr.To[int32](0), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "mine"}},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "mine"}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "mine", Image: "mine:1"}}},
+			},
+		},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r := request(t, ns, map[string]any{"title": "Flowers"})
+	r.Untouched = true
+	if rel, err := sdk.Install(ctx, r); !apierrors.IsAlreadyExists(err) || rel != nil {
+		t.Fatalf("the first install: got %+v, %v, want that something exists", rel, err)
+	}
+	if rel, err := sdk.Get(ctx, ns, "store"); !errors.Is(err, ErrReleaseNotFound) {
+		t.Errorf("it has left %+v, %v", rel, err)
+	}
+	r.Untouched = false
+	if _, err := sdk.Install(ctx, r); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
+		t.Errorf("the second install: got %v, want a refusal to take the Deployment over", err)
+	}
+	if err := client.AppsV1().Deployments(ns).Delete(ctx, "shop", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// What the first one has made until it failed is the release's own.
+	if rel, err := sdk.Install(ctx, r); err != nil || rel.Status != StatusDeployed {
+		t.Errorf("the install without it: got %+v, %v", rel, err)
 	}
 }
 
