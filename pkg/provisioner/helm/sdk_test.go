@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -24,8 +23,6 @@ import (
 
 	"platform.dev/stores/pkg/chart"
 )
-
-var testTime = time.Unix(1700000000, 0)
 
 // kubeconfigEnv names the kubeconfig of a cluster that these tests may make
 // namespaces in. An API server with etcd is enough; nothing has to run.
