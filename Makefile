@@ -79,16 +79,20 @@ bench-storage-growth: packages ## See what operations cost on up to a million ob
 	go run ./test/bench/storage -growth docs/images/storage-growth.svg $(or $(BENCH),-output docs/benchmarks/storage-growth.md)
 
 .PHONY: bench-provision
-bench-provision: packages $(BIN)/etcd ## Provision 100 and 1,000 stores without nodes, beside Flux's figures: ten minutes, or BENCH='-stores 10000'
-	go run ./test/bench/provision $(or $(BENCH),-output docs/benchmarks/provision.md)
+bench-provision: packages $(BIN)/etcd $(BIN)/helm-controller $(BIN)/kwok ## Provision 100 and 1,000 stores beside Flux's helm-controller: half an hour, or BENCH='-stores 10000'
+	go run ./test/bench/provision $(or $(BENCH),-on-node 100,1000 -output docs/benchmarks/provision.md)
 
 $(BIN)/etcd:
 	mkdir -p $(@D)
 	go build -ldflags='-s -w' -o $@ ./hack/localcluster/cmd/etcd
 
-$(BIN)/kine: hack/kine/go.mod
+# What benchmarks compare with or need, each from a module of its own.
+$(BIN)/kine: PACKAGE := github.com/k3s-io/kine
+$(BIN)/helm-controller: PACKAGE := github.com/fluxcd/helm-controller
+$(BIN)/kwok: PACKAGE := sigs.k8s.io/kwok/cmd/kwok
+$(BIN)/kine $(BIN)/helm-controller $(BIN)/kwok: $(BIN)/%: hack/%/go.mod
 	mkdir -p $(@D)
-	cd hack/kine && GOWORK=off go build -ldflags='-s -w' -o ../../$@ github.com/k3s-io/kine
+	cd hack/$* && GOWORK=off go build -ldflags='-s -w' -o ../../$@ $(PACKAGE)
 	touch $@
 
 .PHONY: build

@@ -20,14 +20,14 @@ const (
 	chartVersion = "1.0.0"
 )
 
-// templates are those of the chart. Its Deployment has no replicas, and so is ready as
-// soon as it is seen.
+// templates are those of the chart. Without replicas its Deployment is ready as soon as
+// it is seen.
 var templates = map[string]string{
 	"deployment.yaml": `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: shop, labels: {app.kubernetes.io/managed-by: {{ .Release.Service }}}}
 spec:
-  replicas: 0
+  replicas: {{ .Values.replicas }}
   selector: {matchLabels: {app: shop}}
   template:
     metadata: {labels: {app: shop}}
@@ -51,28 +51,27 @@ spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: http}]}
 }
 
 // serveChart serves a repository with the chart until the test ends, and returns its
-// URL.
-func serveChart(t testing.TB, folder string) (string, error) {
+// URL and the chart's file.
+func serveChart(t testing.TB, folder string, replicas int) (url, archive string, err error) {
 	c := &chart.Chart{
 		Metadata: &chart.Metadata{APIVersion: chart.APIVersionV2, Name: engineName, Version: chartVersion},
-		Raw:      []*chart.File{{Name: chartutil.ValuesfileName, Data: []byte("title: none\n")}},
-		Values:   map[string]any{"title": "none"},
+		Raw:      []*chart.File{{Name: chartutil.ValuesfileName, Data: fmt.Appendf(nil, "title: none\nreplicas: %d\n", replicas)}},
+		Values:   map[string]any{"title": "none", "replicas": replicas},
 	}
 	for name, template := range templates {
 		c.Templates = append(c.Templates, &chart.File{Name: "templates/" + name, Data: []byte(template)})
 	}
-	archive, err := chartutil.Save(c, folder)
-	if err != nil {
-		return "", fmt.Errorf("packing the chart: %w", err)
+	if archive, err = chartutil.Save(c, folder); err != nil {
+		return "", "", fmt.Errorf("packing the chart: %w", err)
 	}
 	index := fmt.Sprintf("apiVersion: v1\nentries:\n  %s:\n    - {apiVersion: v2, name: %s, version: %s, urls: [%s]}\n",
 		engineName, engineName, chartVersion, filepath.Base(archive))
 	if err := os.WriteFile(filepath.Join(folder, "index.yaml"), []byte(index), 0o600); err != nil {
-		return "", err
+		return "", "", err
 	}
 	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
 	t.Cleanup(server.Close)
-	return server.URL, nil
+	return server.URL, archive, nil
 }
 
 // newEngine is an engine of the chart in a repository.

@@ -19,22 +19,29 @@ import (
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
 )
 
-// creators is how many clients create stores at once.
+// creators is how many clients create objects at once.
 const creators = 8
 
 // create creates so many stores.
 func create(ctx context.Context, stores typed.StoreInterface, count int) error {
+	return each(ctx, count, func(ctx context.Context, name string) error {
+		_, err := stores.Create(ctx, &v1alpha1.Store{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec:       v1alpha1.StoreSpec{Engine: engineName, Host: name + ".example.com", DisplayName: "Shop " + name},
+		}, metav1.CreateOptions{})
+		return err
+	})
+}
+
+// each does something for so many names, several at once.
+func each(ctx context.Context, count int, do func(ctx context.Context, name string) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(creators)
 	for i := range count {
 		group.Go(func() error {
 			name := fmt.Sprintf("shop-%d", i)
-			_, err := stores.Create(ctx, &v1alpha1.Store{
-				ObjectMeta: metav1.ObjectMeta{Name: name},
-				Spec:       v1alpha1.StoreSpec{Engine: engineName, Host: name + ".example.com", DisplayName: "Shop " + name},
-			}, metav1.CreateOptions{})
-			if err != nil {
-				return fmt.Errorf("creating store %s: %w", name, err)
+			if err := do(ctx, name); err != nil {
+				return fmt.Errorf("creating %s: %w", name, err)
 			}
 			return nil
 		})
@@ -44,30 +51,40 @@ func create(ctx context.Context, stores typed.StoreInterface, count int) error {
 
 // allReady returns when so many stores have their release and say that they are ready.
 func allReady(ctx context.Context, stores typed.StoreInterface, count int, progress io.Writer) error {
-	began, ready := time.Now(), sets.New[string]()
 	source := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return stores.List(ctx, o) },
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return stores.Watch(ctx, o)
 		},
 	}, stores)
-	_, err := watchtools.UntilWithSync(ctx, source, &v1alpha1.Store{}, nil, func(event watch.Event) (bool, error) {
-		store, ok := event.Object.(*v1alpha1.Store)
+	return untilAll(ctx, source, &v1alpha1.Store{}, count, "stores", progress, func(obj runtime.Object) (string, bool) {
+		store, ok := obj.(*v1alpha1.Store)
 		if !ok {
-			return false, nil
+			return "", false
 		}
 		conditions := store.Status.Conditions
-		if !ready.Has(store.Name) && meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) &&
-			meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReleaseInstalled) {
-			ready.Insert(store.Name)
+		return store.Name, meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) &&
+			meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReleaseInstalled)
+	})
+}
+
+// untilAll returns when so many objects are ready, as isReady says with their names.
+func untilAll(
+	ctx context.Context, source cache.ListerWatcher, kind runtime.Object, count int, what string, progress io.Writer,
+	isReady func(runtime.Object) (string, bool),
+) error {
+	began, ready := time.Now(), sets.New[string]()
+	_, err := watchtools.UntilWithSync(ctx, source, kind, nil, func(event watch.Event) (bool, error) {
+		if name, ok := isReady(event.Object); ok && !ready.Has(name) {
+			ready.Insert(name)
 			if ready.Len()%max(count/10, 1) == 0 {
-				fmt.Fprintf(progress, "%d of %d stores are ready after %.0f s\n", ready.Len(), count, time.Since(began).Seconds())
+				fmt.Fprintf(progress, "%d of %d %s are ready after %.0f s\n", ready.Len(), count, what, time.Since(began).Seconds())
 			}
 		}
 		return ready.Len() == count, nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for stores, of which %d are ready: %w", ready.Len(), err)
+		return fmt.Errorf("waiting for %s, of which %d are ready: %w", what, ready.Len(), err)
 	}
 	return nil
 }

@@ -32,10 +32,13 @@ func main() {
 // options are what the flags say.
 type options struct {
 	sizes    []int
+	onNode   []int // sizes with a node, too
 	workers  int
 	settle   time.Duration // from the last store's becoming ready to the steady time
 	steady   time.Duration
 	patience time.Duration
+	flux     bool   // whether Flux's helm-controller is measured, too
+	programs string // the folder with it and kwok
 	output   string // the file for the results, besides what is printed
 	profiles string // the folder for profiles of the provisioner
 }
@@ -45,26 +48,69 @@ func parse(args []string, output io.Writer) (*options, error) {
 	flags.SetOutput(output)
 	o := &options{}
 	sizes := flags.String("stores", "100,1000", "numbers of stores, separated by commas")
+	onNode := flags.String("on-node", "", "numbers of stores to provision on a simulated node as well, where their pods become ready")
 	flags.IntVar(&o.workers, "workers", 10, "how many stores the provisioner works on at once")
 	flags.DurationVar(&o.settle, "settle", 15*time.Second, "how long to wait before the steady time")
 	flags.DurationVar(&o.steady, "steady", time.Minute, "how long to look at stores that nobody changes")
 	flags.DurationVar(&o.patience, "patience", time.Hour, "how long the stores may take")
+	flags.BoolVar(&o.flux, "flux", true, "measure Flux's helm-controller, too")
+	flags.StringVar(&o.programs, "programs", "_output/bin", "folder of the programs helm-controller and kwok")
 	flags.StringVar(&o.output, "output", "", "file to write the results to in Markdown, with where they come from")
 	flags.StringVar(&o.profiles, "profiles", "", "folder to write profiles of the provisioner to, for go tool pprof")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	for _, field := range strings.Split(*sizes, ",") {
-		var n int
-		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
-			return nil, fmt.Errorf("-stores: %q is not a number of stores", field)
+	var err error
+	if o.sizes, err = numbers("-stores", *sizes); err != nil {
+		return nil, err
+	}
+	if *onNode != "" {
+		if o.onNode, err = numbers("-on-node", *onNode); err != nil {
+			return nil, err
 		}
-		o.sizes = append(o.sizes, n)
 	}
 	if o.workers < 1 {
 		return nil, fmt.Errorf("-workers: %d is less than 1", o.workers)
 	}
 	return o, nil
+}
+
+// numbers parses the value of a flag.
+func numbers(name, value string) ([]int, error) {
+	var all []int
+	for _, field := range strings.Split(value, ",") {
+		var n int
+		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
+			return nil, fmt.Errorf("%s: %q is not a number of stores", name, field)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// measureAll measures every size until one fails.
+func measureAll(ctx context.Context, o *options, progress io.Writer) (all []*figures, err error) {
+	for _, size := range o.sizes {
+		f, err := measure(ctx, o, size, false, progress)
+		if err != nil {
+			return all, fmt.Errorf("%d stores: %w", size, err)
+		}
+		all = append(all, f)
+		if !o.flux {
+			continue
+		}
+		if f.flux, err = measureFlux(ctx, o, size, progress); err != nil {
+			return all, fmt.Errorf("%d releases by Flux's helm-controller: %w", size, err)
+		}
+	}
+	for _, size := range o.onNode {
+		f, err := measure(ctx, o, size, true, progress)
+		if err != nil {
+			return all, fmt.Errorf("%d stores on a node: %w", size, err)
+		}
+		all = append(all, f)
+	}
+	return all, nil
 }
 
 // run measures and prints the results to out, and what it is doing to progress.
@@ -80,17 +126,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return err
 		}
 	}
-	var all []*figures
-	var failure error
-	for _, size := range o.sizes {
-		f, err := measure(ctx, o, size, progress)
-		if err != nil {
-			// What was measured before is worth to be seen.
-			failure = fmt.Errorf("%d stores: %w", size, err)
-			break
-		}
-		all = append(all, f)
-	}
+	// What was measured before a failure is worth to be seen.
+	all, failure := measureAll(ctx, o, progress)
 	var table bytes.Buffer
 	writeResults(&table, all)
 	if _, err := out.Write(table.Bytes()); failure != nil || err != nil || o.output == "" {

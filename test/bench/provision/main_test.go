@@ -16,7 +16,7 @@ func TestFewStores(t *testing.T) {
 	var out, progress strings.Builder
 	file := filepath.Join(t.TempDir(), "new", "results.md")
 	if err := run(t.Context(), []string{
-		"-output=" + file, "-stores=3", "-settle=5s", "-steady=2s", "-patience=1m",
+		"-output=" + file, "-stores=3", "-flux=false", "-settle=5s", "-steady=2s", "-patience=1m",
 	}, &out, &progress); err != nil {
 		t.Fatalf("%v; `make build` makes the programs\n%s", err, progress.String())
 	}
@@ -71,7 +71,7 @@ func TestAudit(t *testing.T) {
 		line(us, "watch", "ResponseStarted", "pods", "") + line(us, "watch", "ResponseComplete", "pods", "") +
 		line(us, "update", "ResponseComplete", "leases", "")
 	last := line(us, "update", "ResponseComplete", "stores", "status")
-	a := &audit{path: path}
+	a := &audit{path: path, user: us}
 	var first requests
 	for _, content := range []string{log + last[:20], log + last} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -32,20 +32,23 @@ const (
 // figures are those of one number of stores.
 type figures struct {
 	stores int
+	onNode bool // and not without nodes and pods
 	// provisioning is from the first creation until all are ready, and steady a time
 	// after that in which nobody changes anything.
 	provisioning, steady span
-	// peak is the most memory that the provisioner ever had, in bytes.
+	// peak is the most memory that the controller ever had, in bytes.
 	peak int64
 	// settled is how the provisioner is once all is done.
 	settled state
+	// flux are those of Flux's helm-controller, nil if it was not measured.
+	flux *figures
 }
 
 // span is what was done in a time.
 type span struct {
 	took     time.Duration
 	cpu      map[string]time.Duration // by program
-	requests requests                 // of the provisioner
+	requests requests                 // of the controller
 	total    float64                  // requests that the kube-apiserver has answered to anybody, watches apart
 }
 
@@ -54,16 +57,24 @@ type state struct {
 	memory, heap, goroutines, clusterMemory float64 // bytes, but for goroutines
 }
 
-// measure provisions so many stores in a cluster of their own.
-func measure(ctx context.Context, o *options, size int, progress io.Writer) (*figures, error) {
+// measure provisions so many stores in a cluster of their own, with a node or without.
+func measure(ctx context.Context, o *options, size int, onNode bool, progress io.Writer) (*figures, error) {
 	scope := &process.Scope{}
 	defer scope.End()
-	c, err := startCluster(ctx, scope, o)
+	c, err := startCluster(ctx, scope, harness.ProvisionerUser, onNode)
 	if err != nil {
 		return nil, err
 	}
+	if onNode {
+		if err := c.startNode(ctx, scope, o); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.startProvisioner(ctx, scope, o); err != nil {
+		return nil, err
+	}
 	fmt.Fprintf(progress, "creating %d stores\n", size)
-	f := &figures{stores: size}
+	f := &figures{stores: size, onNode: onNode}
 	if f.provisioning, err = c.during(ctx, func(ctx context.Context) error { return c.provision(ctx, o, size, progress) }); err != nil {
 		return nil, err
 	}
@@ -80,9 +91,12 @@ func measure(ctx context.Context, o *options, size int, progress io.Writer) (*fi
 	return f, err
 }
 
-// cluster is a control plane with the platform.
+// cluster is a control plane with the platform's API.
 type cluster struct {
 	environment *harness.Environment
+	database    *postgrestest.Server
+	repository  string // of the chart
+	archive     string // the chart's file
 	provisioner *harness.Provisioner
 	programs    map[string]int // processes by program
 	stores      versioned.Interface
@@ -90,19 +104,24 @@ type cluster struct {
 	audit       *audit
 }
 
-// startCluster starts everything, with an engine and a namespace for stores.
-func startCluster(ctx context.Context, scope *process.Scope, o *options) (*cluster, error) {
+// controller is how the program is called that is measured.
+const controller = "controller"
+
+// startCluster starts everything but a controller, whose requests as a user are going to
+// be counted. There is a namespace for what is created. The chart's Deployment has a pod
+// if there is to be a node.
+func startCluster(ctx context.Context, scope *process.Scope, user string, onNode bool) (*cluster, error) {
 	database, err := postgrestest.Start(postgrestest.Options{})
 	if err != nil {
 		return nil, err
 	}
 	scope.Cleanup(database.Remove)
-	environment, err := harness.Start(ctx, database.DSN(), harness.ProvisionerUser)
+	environment, err := harness.Start(ctx, database.DSN(), user)
 	scope.Cleanup(environment.Stop)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{environment: environment, programs: map[string]int{}, audit: &audit{path: environment.AuditLog()}}
+	c := &cluster{environment: environment, database: database, audit: &audit{path: environment.AuditLog(), user: user}}
 	if c.stores, err = versioned.NewForConfig(environment.Admin()); err != nil {
 		return nil, err
 	}
@@ -115,27 +134,45 @@ func startCluster(ctx context.Context, scope *process.Scope, o *options) (*clust
 		return nil, err
 	}
 	scope.Cleanup(func() { _ = os.RemoveAll(folder) })
-	repository, err := serveChart(scope, folder)
-	if err != nil {
+	replicas := 0
+	if onNode {
+		replicas = 1
+	}
+	if c.repository, c.archive, err = serveChart(scope, folder, replicas); err != nil {
 		return nil, err
 	}
-	if _, err := c.stores.PlatformV1alpha1().Engines().Create(ctx, newEngine(repository), metav1.CreateOptions{}); err != nil {
-		return nil, fmt.Errorf("creating the engine: %w", err)
+	c.programs = environment.Programs()
+	if c.programs["PostgreSQL"], err = processOf(ctx, database.DSN()); err != nil {
+		return nil, err
 	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: engineName}}
+	return c, c.createNamespace(ctx, engineName)
+}
+
+func (c *cluster) createNamespace(ctx context.Context, name string) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if _, err := c.kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
-		return nil, fmt.Errorf("creating the namespace: %w", err)
+		return fmt.Errorf("creating the namespace: %w", err)
+	}
+	return nil
+}
+
+// startProvisioner starts ours, with an engine.
+func (c *cluster) startProvisioner(ctx context.Context, scope *process.Scope, o *options) error {
+	if _, err := c.stores.PlatformV1alpha1().Engines().Create(ctx, newEngine(c.repository), metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating the engine: %w", err)
 	}
 	// Whatever the shop, it sells.
 	shops := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	scope.Cleanup(shops.Close)
-	c.provisioner = environment.StartProvisioner(scope,
-		[]string{"GOMEMLIMIT=" + memoryLimit, fmt.Sprintf("GOMAXPROCS=%d", processors)},
+	c.provisioner = c.environment.StartProvisioner(scope, limits(),
 		fmt.Sprintf("--workers=%d", o.workers), "--storefront-address="+shops.Listener.Addr().String(), "--profiling")
-	c.programs = environment.Programs()
-	c.programs["provisioner"] = c.provisioner.PID()
-	c.programs["PostgreSQL"], err = processOf(ctx, database.DSN())
-	return c, err
+	c.programs[controller] = c.provisioner.PID()
+	return nil
+}
+
+// limits are the variables that bound a controller.
+func limits() []string {
+	return []string{"GOMEMLIMIT=" + memoryLimit, fmt.Sprintf("GOMAXPROCS=%d", processors)}
 }
 
 // processOf returns the process of a database server.

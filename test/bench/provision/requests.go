@@ -16,8 +16,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-
-	"platform.dev/stores/test/internal/harness"
 )
 
 // operation is a kind of request.
@@ -62,11 +60,12 @@ func (r requests) of(kind func(operation) bool) int {
 // audit reads the kube-apiserver's audit log.
 type audit struct {
 	path   string
+	user   string // whose requests count
 	offset int64
 	seen   requests
 }
 
-// read returns all that the provisioner has asked for so far.
+// read returns all that the user has asked for so far.
 func (a *audit) read() (requests, error) {
 	file, err := os.Open(a.path)
 	if err != nil {
@@ -102,7 +101,7 @@ func (a *audit) count(line []byte) error {
 	}
 	// A watch is told twice: when it begins, and when it ends.
 	began := event.Stage == auditv1.StageResponseStarted
-	if event.User.Username != harness.ProvisionerUser || began != (event.Verb == "watch") {
+	if event.User.Username != a.user || began != (event.Verb == "watch") {
 		return nil
 	}
 	resource, _, _ := strings.Cut(event.RequestURI, "?")

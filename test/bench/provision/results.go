@@ -40,6 +40,20 @@ func (f *figures) each(kind func(operation) bool) float64 {
 	return float64(f.provisioning.requests.of(kind)) / float64(f.stores)
 }
 
+// name tells the figures from others.
+func (f *figures) name() string {
+	name := report.Thousands(int64(f.stores))
+	if f.onNode {
+		name += " on a node"
+	}
+	return name
+}
+
+// cpuEach is the milliseconds that a program has computed for one store.
+func (f *figures) cpuEach(program string) float64 {
+	return float64(f.provisioning.cpu[program].Milliseconds()) / float64(f.stores)
+}
+
 // bySize is a target for up to a thousand stores and one for more.
 func bySize(small, large float64) func(int) float64 {
 	return func(stores int) float64 {
@@ -54,9 +68,7 @@ func always(target float64) func(int) float64 { return bySize(target, target) }
 
 func rows() []row {
 	cpu := func(program string) func(*figures) float64 {
-		return func(f *figures) float64 {
-			return float64(f.provisioning.cpu[program].Milliseconds()) / float64(f.stores)
-		}
+		return func(f *figures) float64 { return f.cpuEach(program) }
 	}
 	steady := func(kind func(operation) bool) func(*figures) float64 {
 		return func(f *figures) float64 { return float64(f.steady.requests.of(kind)) / f.steady.took.Minutes() }
@@ -74,7 +86,7 @@ func rows() []row {
 		{"of them writes", func(f *figures) float64 { return f.each(isWrite) }, nil, false},
 		{"watches begun per store", func(f *figures) float64 { return f.each(isWatch) }, nil, false},
 		{"requests of everybody per store", func(f *figures) float64 { return f.provisioning.total / float64(f.stores) }, nil, false},
-		{"CPU per store: provisioner, ms", cpu("provisioner"), nil, false},
+		{"CPU per store: provisioner, ms", cpu(controller), nil, false},
 		{"CPU per store: kube-apiserver, ms", cpu("kube-apiserver"), nil, false},
 		{"CPU per store: etcd, ms", cpu("etcd"), nil, false},
 		{"CPU per store: kube-controller-manager, ms", cpu("kube-controller-manager"), nil, false},
@@ -85,7 +97,7 @@ func rows() []row {
 		{"steady minute: watches begun anew", steady(isWatch), nil, false},
 		{"steady minute: for leases", steady(isLease), nil, false},
 		{"steady minute: CPU of the provisioner, s", func(f *figures) float64 {
-			return f.steady.cpu["provisioner"].Seconds() / f.steady.took.Minutes()
+			return f.steady.cpu[controller].Seconds() / f.steady.took.Minutes()
 		}, nil, false},
 	}
 }
@@ -94,7 +106,7 @@ func rows() []row {
 func writeResults(w io.Writer, all []*figures) {
 	head := []string{"stores"}
 	for _, f := range all {
-		head = append(head, report.Thousands(int64(f.stores)))
+		head = append(head, f.name())
 	}
 	writeRow(w, append(head, "target, up to 1,000", "beyond")...)
 	writeRow(w, append([]string{"---"}, slices.Repeat([]string{"--:"}, len(all)+2)...)...)
@@ -137,20 +149,41 @@ func (r row) bound(stores int) string {
 	return "≤ " + report.Number(r.target(stores))
 }
 
-// writeComparison puts the sizes that Flux has published beside ours.
+// writeComparison puts Flux's helm-controller beside ours: as it was measured, and as
+// Flux has published.
 func writeComparison(w io.Writer, all []*figures) {
-	fmt.Fprintln(w, "\nBeside what Flux has published of its helm-controller, on another machine:")
+	fmt.Fprintln(w, "\nBeside Flux's helm-controller, of this run and, in brackets, as Flux has published of another machine:")
 	fmt.Fprintln(w)
-	writeRow(w, "", "releases per minute", "ours", "ratio", "memory, MiB", "ours at most", "ratio")
-	writeRow(w, "---", "--:", "--:", "--:", "--:", "--:", "--:")
+	writeRow(w, "", "ours", "Flux", "ratio")
+	writeRow(w, "---", "--:", "--:", "--:")
 	for _, f := range all {
-		flux, ok := published[f.stores]
-		if !ok {
+		if f.onNode {
 			continue
 		}
-		rate, peak := float64(f.stores)/flux.took.Minutes(), float64(f.peak)/mebibyte
-		writeRow(w, report.Thousands(int64(f.stores)), report.Number(rate), report.Number(f.rate()), report.Number(f.rate()/rate)+"×",
-			report.Number(flux.memory), report.Number(peak), report.Number(peak/flux.memory)+"×")
+		size := f.name() + ": "
+		theirs, known := published[f.stores]
+		compare := func(what string, value func(*figures) float64, published float64) {
+			ours, over, flux := value(f), published, ""
+			if f.flux != nil {
+				over = value(f.flux)
+				flux = report.Number(over)
+			}
+			if published > 0 {
+				flux = strings.TrimSpace(flux + " (" + report.Number(published) + ")")
+			}
+			if over > 0 {
+				writeRow(w, size+what, report.Number(ours), flux, report.Number(ours/over)+"×")
+			}
+		}
+		rate := 0.0
+		if known {
+			rate = float64(f.stores) / theirs.took.Minutes()
+		}
+		compare("releases per minute", (*figures).rate, rate)
+		compare("peak memory, MiB", func(f *figures) float64 { return float64(f.peak) / mebibyte }, theirs.memory)
+		compare("requests per release", func(f *figures) float64 { return f.each(isRead) + f.each(isWrite) }, 0)
+		compare("CPU of the controller per release, ms", func(f *figures) float64 { return f.cpuEach(controller) }, 0)
+		compare("CPU of the kube-apiserver per release, ms", func(f *figures) float64 { return f.cpuEach("kube-apiserver") }, 0)
 	}
 }
 
@@ -160,7 +193,7 @@ func writeRequests(w io.Writer, all []*figures) {
 	fmt.Fprintln(w)
 	head, line, seen := []string{""}, []string{"---"}, map[operation]bool{}
 	for _, f := range all {
-		head, line = append(head, report.Thousands(int64(f.stores)), "steady"), append(line, "--:", "--:")
+		head, line = append(head, f.name(), "steady"), append(line, "--:", "--:")
 		for o := range f.provisioning.requests {
 			seen[o] = true
 		}

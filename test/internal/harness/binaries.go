@@ -15,7 +15,7 @@ const apiServerVariable = "PLATFORM_APISERVER"
 
 // binaries are the programs that the harness runs.
 type binaries struct {
-	etcd, kubeAPIServer, kubeControllerManager, kubectl, apiServer string
+	etcd, kubeAPIServer, kubeControllerManager, kubeScheduler, kubectl, apiServer string
 }
 
 // repository returns the folder that holds go.work, above the test's own.
@@ -45,6 +45,7 @@ func findBinaries(ctx context.Context, root, folder, output string) (*binaries, 
 		etcd:                  filepath.Join(bin, "etcd"),
 		kubeAPIServer:         filepath.Join(folder, "kube-apiserver"),
 		kubeControllerManager: filepath.Join(folder, "kube-controller-manager"),
+		kubeScheduler:         filepath.Join(folder, "kube-scheduler"),
 		kubectl:               filepath.Join(folder, "kubectl"),
 		apiServer:             os.Getenv(apiServerVariable),
 	}
@@ -58,7 +59,7 @@ func findBinaries(ctx context.Context, root, folder, output string) (*binaries, 
 		}
 	}
 	// The program becomes what its link is called.
-	for _, link := range []string{b.kubeAPIServer, b.kubeControllerManager, b.kubectl} {
+	for _, link := range []string{b.kubeAPIServer, b.kubeControllerManager, b.kubeScheduler, b.kubectl} {
 		if err := os.Symlink(kubernetes, link); err != nil {
 			return nil, err
 		}
