@@ -20,9 +20,6 @@ import (
 	"platform.dev/stores/pkg/engine"
 )
 
-// maxDownload bounds what a chart repository may send.
-const maxDownload = 32 << 20
-
 // Source says where a chart is. Exactly one of Builtin, OCI and
 // RepositoryURL is set.
 type Source struct {
@@ -39,6 +36,10 @@ type Source struct {
 // Charts reads charts and keeps them for its lifetime: a version, once
 // published, does not change. It is safe for concurrent use.
 type Charts struct {
+	// MaxDownload bounds what a registry or a chart repository may send, in bytes.
+	// Set it before the first Load.
+	MaxDownload int64
+
 	builtin   fs.FS
 	client    *http.Client
 	plainHTTP bool
@@ -71,20 +72,15 @@ func SourceOf(e *v1alpha1.Engine, s *v1alpha1.Store) (Source, error) {
 
 // NewCharts returns Charts that finds the built-in ones as folders of builtin.
 func NewCharts(builtin fs.FS) *Charts {
-	return &Charts{
-		builtin: builtin,
-		client:  &http.Client{Timeout: 30 * time.Second},
-		loaded:  map[Source]*Chart{},
-	}
+	c := &Charts{MaxDownload: maxDownload, builtin: builtin, loaded: map[Source]*Chart{}}
+	c.client = &http.Client{Timeout: 30 * time.Second, Transport: limited{c}}
+	return c
 }
 
 // Load returns the chart at source. Every error wraps ErrChart; one that comes
 // from a registry or repository may go away by itself.
 func (c *Charts) Load(ctx context.Context, source Source) (*Chart, error) {
-	c.mu.Lock()
-	chart, ok := c.loaded[source]
-	c.mu.Unlock()
-	if ok {
+	if chart := c.Loaded(source); chart != nil {
 		return chart, nil
 	}
 	v, err, _ := c.loading.Do(fmt.Sprintf("%q", source), func() (any, error) {
@@ -102,6 +98,13 @@ func (c *Charts) Load(ctx context.Context, source Source) (*Chart, error) {
 		return nil, err
 	}
 	return v.(*Chart), nil
+}
+
+// Loaded returns the chart at source if it has been loaded before, or else nil.
+func (c *Charts) Loaded(source Source) *Chart {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loaded[source]
 }
 
 func (c *Charts) load(ctx context.Context, source Source) (*Chart, error) {
@@ -165,12 +168,9 @@ func (c *Charts) get(ctx context.Context, url string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: GET %s answered %s", ErrChart, url, response.Status)
 	}
-	b, err := io.ReadAll(io.LimitReader(response.Body, maxDownload+1))
+	b, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: GET %s: %w", ErrChart, url, err)
-	}
-	if len(b) > maxDownload {
-		return nil, fmt.Errorf("%w: GET %s answered with more than %d MiB", ErrChart, url, maxDownload>>20)
 	}
 	return b, nil
 }

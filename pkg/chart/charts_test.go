@@ -175,6 +175,27 @@ func TestLoadFromRepository(t *testing.T) {
 	}
 }
 
+func TestDownloadIsBounded(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(bytes.Repeat([]byte(" "), 2<<10))
+	}))
+	t.Cleanup(server.Close)
+	for name, source := range map[string]Source{
+		"a repository": {RepositoryURL: server.URL, RepositoryChart: "shop", Version: "1.2.3"},
+		"a registry":   {OCI: "oci://" + strings.TrimPrefix(server.URL, "http://") + "/shop", Version: "1.2.3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			charts := NewCharts(nil)
+			charts.MaxDownload, charts.plainHTTP = 1<<10, true
+			if _, err := charts.Load(context.Background(), source); !errors.Is(err, ErrChart) || !strings.Contains(err.Error(), "larger than 1 KiB") {
+				t.Errorf("got error %v, want one that tells the limit", err)
+			}
+		})
+	}
+}
+
 func TestLoadFromRegistry(t *testing.T) {
 	t.Parallel()
 	blobs := map[string][]byte{}

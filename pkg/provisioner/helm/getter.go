@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
@@ -14,6 +13,8 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"platform.dev/stores/pkg/chart"
 )
 
 // capabilitiesTTL is how long the cluster's version and APIs are believed.
@@ -51,21 +52,11 @@ func (c *cluster) getCapabilities() (*chartutil.Capabilities, error) {
 	defer c.mu.Unlock()
 	if c.capabilities == nil || time.Since(c.read) > capabilitiesTTL {
 		c.mapper.Reset()
-		version, err := c.discovery.ServerVersion()
+		capabilities, err := chart.ReadCapabilities(c.discovery)
 		if err != nil {
-			return nil, fmt.Errorf("reading the cluster's version: %w", err)
+			return nil, err
 		}
-		// Groups whose server is down are left out, and that is no error.
-		apis, err := action.GetVersionSet(c.discovery)
-		if err != nil {
-			return nil, fmt.Errorf("reading the cluster's APIs: %w", err)
-		}
-		c.capabilities = &chartutil.Capabilities{
-			APIVersions: apis,
-			KubeVersion: chartutil.KubeVersion{Version: version.GitVersion, Major: version.Major, Minor: version.Minor},
-			HelmVersion: chartutil.DefaultCapabilities.HelmVersion,
-		}
-		c.read = time.Now()
+		c.capabilities, c.read = capabilities, time.Now()
 	}
 	return c.capabilities.Copy(), nil
 }
