@@ -87,7 +87,7 @@ func valueChanges(path string, before any, was bool, after any, is bool) []platf
 	}
 	oldObject, wasObject := before.(map[string]any)
 	newObject, isObject := after.(map[string]any)
-	if (wasObject || !was) && (isObject || !is) {
+	if (wasObject || !was) && (isObject || !is) && len(oldObject)+len(newObject) > 0 {
 		return objectChanges(path, oldObject, newObject)
 	}
 	oldItems, wasNamed := namedItems(before)

@@ -20,6 +20,7 @@ func TestChanges(t *testing.T) {
 		{"added and removed", `{"spec":{"a":"1"}}`, `{"spec":{"b":true}}`, []change{{"spec.a", "1", none}, {"spec.b", none, "true"}}},
 		{"number for text", `{"spec":{"a":"1"}}`, `{"spec":{"a":2}}`, []change{{"spec.a", "1", "2"}}},
 		{"whole object", `{"spec":{}}`, `{"spec":{"values":{"a":{"b":1}}}}`, []change{{"spec.values.a.b", none, "1"}}},
+		{"empty object", `{"spec":{"values":{"a":{}}}}`, `{"spec":{"values":{"b":{}}}}`, []change{{"spec.values.a", "{}", none}, {"spec.values.b", none, "{}"}}},
 		{"object for text", `{"spec":{"a":"1"}}`, `{"spec":{"a":{"b":1}}}`, []change{{"spec.a", "1", `{"b":1}`}}},
 		{"label with dots", `{"metadata":{"labels":{}}}`, `{"metadata":{"labels":{"example.com/a":"b"}}}`, []change{{"metadata.labels[example.com/a]", none, "b"}}},
 		{"conditions by type, whatever their order",
