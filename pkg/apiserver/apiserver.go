@@ -44,6 +44,8 @@ type ExtraConfig struct {
 	QuotaDefaults quota.Defaults
 	// Cluster is the cluster that the stores run in, where their credentials are.
 	Cluster stores.Cluster
+	// Shops tells what would change in the shops of stores, to answer dry runs.
+	Shops stores.Shops
 }
 
 // Config is the server's configuration. Complete it before use.
@@ -84,6 +86,9 @@ func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
 	if c.extraConfig.Cluster == nil {
 		return nil, errors.New("the API server needs a client of the cluster")
 	}
+	if c.extraConfig.Shops == nil {
+		return nil, errors.New("the API server needs what renders shops")
+	}
 	server, err := c.genericConfig.New("platform-apiserver", genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return nil, fmt.Errorf("making the generic API server: %w", err)
@@ -112,11 +117,11 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 	}
 	quotas := &quota.Quotas{Defaults: c.extraConfig.QuotaDefaults, Lister: storeQuota}
 	rules := stores.Rules(quotas)
-	store, status, err := stores.NewREST(Scheme, options.claiming(rules), c.extraConfig.Domain, rules, database)
+	engine, err := engines.NewREST(Scheme, options)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := engines.NewREST(Scheme, options)
+	store, status, err := stores.NewREST(Scheme, options.claiming(rules), c.extraConfig.Domain, rules, database, engine, c.extraConfig.Shops)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,10 @@ type Options struct {
 	Logs        *logs.Options
 	// Domain is where stores without a host of their own answer.
 	Domain string
+	// StoreURLScheme and StoreURLPort are how shoppers reach stores, as the
+	// provisioner is told too.
+	StoreURLScheme string
+	StoreURLPort   int
 	// SelfSigned allows the server to make its own certificate.
 	SelfSigned bool
 }
@@ -44,6 +48,8 @@ func NewOptions() *Options {
 		History:     NewHistoryOptions(),
 		Quota:       NewQuotaOptions(),
 		Logs:        logs.NewOptions(),
+
+		StoreURLScheme: "https",
 	}
 	// Objects live in PostgreSQL. Without etcd's options nothing asks for etcd.
 	o.Recommended.Etcd = nil
@@ -61,6 +67,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	fs := sets.FlagSet("platform")
 	fs.StringVar(&o.Domain, "store-domain", o.Domain, "Domain under which a store that names no host answers, as <store>.<domain>. Required.")
+	fs.StringVar(&o.StoreURLScheme, "store-url-scheme", o.StoreURLScheme, "How shoppers reach stores, http or https, as the provisioner is told too: for previews of what a change would do.")
+	fs.IntVar(&o.StoreURLPort, "store-url-port", o.StoreURLPort, "Port of the stores' URLs, as the provisioner is told too; 0 is the scheme's own.")
 	fs.BoolVar(&o.SelfSigned, "self-signed-certificate", o.SelfSigned, "Serve with a certificate made at start when --tls-cert-file is not given. For tests: no API server can verify it.")
 	o.Quota.AddFlags(sets.FlagSet("quota"))
 	o.Postgres.AddFlags(sets.FlagSet("postgres"))
@@ -89,6 +97,12 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.Quota.Validate()...)
 	if messages := validation.IsDNS1123Subdomain(o.Domain); len(messages) > 0 {
 		errs = append(errs, fmt.Errorf("--store-domain=%q: %s", o.Domain, strings.Join(messages, "; ")))
+	}
+	if o.StoreURLScheme != "http" && o.StoreURLScheme != "https" {
+		errs = append(errs, fmt.Errorf("--store-url-scheme=%q must be http or https", o.StoreURLScheme))
+	}
+	if o.StoreURLPort < 0 || o.StoreURLPort > 65535 {
+		errs = append(errs, fmt.Errorf("--store-url-port=%d must be from 0 to 65535", o.StoreURLPort))
 	}
 	if cert := o.Recommended.SecureServing.ServerCert.CertKey; cert.CertFile == "" && !o.SelfSigned {
 		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file are required: the API server that forwards requests verifies the certificate"))

@@ -43,6 +43,8 @@ func TestValidate(t *testing.T) {
 		{"no certificate", []string{"--tls-cert-file=", "--tls-private-key-file="}, []string{"--tls-cert-file", "required"}},
 		{"no domain", []string{"--store-domain="}, []string{"--store-domain"}},
 		{"bad domain", []string{"--store-domain=https://example.com"}, []string{"--store-domain", "RFC 1123"}},
+		{"stores at another port", []string{"--store-url-scheme=http", "--store-url-port=8080"}, nil},
+		{"stores nowhere", []string{"--store-url-scheme=ftp", "--store-url-port=70000"}, []string{`--store-url-scheme="ftp"`, "--store-url-port=70000"}},
 		{"no database", []string{"--postgres-dsn-file="}, []string{"--postgres-dsn-file is required"}},
 		{"too few connections", []string{"--postgres-max-connections=3"}, []string{"--postgres-max-connections=3", "at least 4"}},
 		{"no time to connect", []string{"--postgres-connect-timeout=0s"}, []string{"--postgres-connect-timeout=0s", "greater than 0"}},

@@ -20,11 +20,14 @@ import (
 	"k8s.io/component-base/term"
 	"k8s.io/component-base/version/verflag"
 
+	"platform.dev/stores/charts"
 	"platform.dev/stores/pkg/admission/initializer"
 	"platform.dev/stores/pkg/apiserver"
+	"platform.dev/stores/pkg/engine"
 	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/generated/informers/externalversions"
 	"platform.dev/stores/pkg/generated/openapi"
+	"platform.dev/stores/pkg/preview"
 	"platform.dev/stores/pkg/storage/postgres"
 )
 
@@ -104,6 +107,7 @@ func run(ctx context.Context, o *Options) error {
 		GenericConfig: config,
 		ExtraConfig: apiserver.ExtraConfig{
 			Database: database, Transformers: transformers, Domain: o.Domain, QuotaDefaults: o.Quota.Defaults(), Cluster: cluster.CoreV1(),
+			Shops: preview.New(charts.FS(), cluster.Discovery(), engine.Platform{Scheme: o.StoreURLScheme, Port: o.StoreURLPort}),
 		},
 	}).Complete().New()
 	if err != nil {

@@ -69,7 +69,31 @@ type StoreStatus struct {
 	Release            *StoreRelease
 	Backups            []StoreBackup
 	Restored           *RestoreOutcome
+	Preview            *StorePreview
 }
+
+// StorePreview is what a change of a store would do to its shop.
+type StorePreview struct {
+	Message string
+	Changes []ObjectChange
+}
+
+// ObjectChange is what would become of one object of a shop.
+type ObjectChange struct {
+	Object string
+	Change ChangeType
+	Fields []FieldChange
+}
+
+// ChangeType is what would become of an object.
+type ChangeType string
+
+// What would become of an object.
+const (
+	ObjectAdded   ChangeType = "Added"
+	ObjectRemoved ChangeType = "Removed"
+	ObjectChanged ChangeType = "Changed"
+)
 
 // StoreBackup is a copy of a store's data.
 type StoreBackup struct {

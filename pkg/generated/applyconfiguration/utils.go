@@ -42,6 +42,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.EngineVersionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FailedUpgrade"):
 		return &platformv1alpha1.FailedUpgradeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("FieldChange"):
+		return &platformv1alpha1.FieldChangeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ObjectChange"):
+		return &platformv1alpha1.ObjectChangeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QuotaSubject"):
 		return &platformv1alpha1.QuotaSubjectApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RandomValue"):
@@ -60,6 +64,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.StorefrontApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StorefrontCheck"):
 		return &platformv1alpha1.StorefrontCheckApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StorePreview"):
+		return &platformv1alpha1.StorePreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreQuota"):
 		return &platformv1alpha1.StoreQuotaApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreQuotaHard"):

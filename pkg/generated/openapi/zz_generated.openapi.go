@@ -88,6 +88,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.EngineVersion{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_EngineVersion(ref),
 		v1alpha1.FailedUpgrade{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_FailedUpgrade(ref),
 		v1alpha1.FieldChange{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_FieldChange(ref),
+		v1alpha1.ObjectChange{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_ObjectChange(ref),
 		v1alpha1.QuotaSubject{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_QuotaSubject(ref),
 		v1alpha1.RandomValue{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_RandomValue(ref),
 		v1alpha1.ReadyRevision{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref),
@@ -104,6 +105,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.StoreHistoryOptions{}.OpenAPIModelName():        schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref),
 		v1alpha1.StoreLimit{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_StoreLimit(ref),
 		v1alpha1.StoreList{}.OpenAPIModelName():                  schema_pkg_apis_platform_v1alpha1_StoreList(ref),
+		v1alpha1.StorePreview{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_StorePreview(ref),
 		v1alpha1.StoreQuota{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_StoreQuota(ref),
 		v1alpha1.StoreQuotaHard{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaHard(ref),
 		v1alpha1.StoreQuotaList{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_StoreQuotaList(ref),
@@ -3505,6 +3507,57 @@ func schema_pkg_apis_platform_v1alpha1_FieldChange(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_ObjectChange(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ObjectChange is what would become of one object of a shop.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"object": {
+						SchemaProps: spec.SchemaProps{
+							Description: "object is the object's kind and name, such as \"Deployment/medusa\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"change": {
+						SchemaProps: spec.SchemaProps{
+							Description: "change is what would become of it.\n\n\nPossible enum values:\n - `\"Added\"` is an object that would be made.\n - `\"Changed\"` is an object that would stay, with other fields.\n - `\"Removed\"` is an object that would be deleted.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Added", "Changed", "Removed"},
+						},
+					},
+					"fields": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "fields are the fields that would change, if the object stays. Long values are cut to where they differ, and those of Secrets are hidden.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.FieldChange{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"object", "change"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.FieldChange{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_QuotaSubject(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4264,6 +4317,46 @@ func schema_pkg_apis_platform_v1alpha1_StoreList(ref common.ReferenceCallback) c
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_StorePreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StorePreview is what a change of a store would do to its shop: the objects of the engine's chart, of the plan and of the platform, as they are rendered for the spec that is stored and for the one that is asked for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says what is to be known about changes: that there are none, that some are left out, or why they cannot be told.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"changes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "changes are the objects that would change, by their names.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ObjectChange{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ObjectChange{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_StoreQuota(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4914,11 +5007,17 @@ func schema_pkg_apis_platform_v1alpha1_StoreStatus(ref common.ReferenceCallback)
 							Ref:         ref(v1alpha1.RestoreOutcome{}.OpenAPIModelName()),
 						},
 					},
+					"preview": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preview tells what a change of spec would do to the shop. It is in the answer to a dry run alone, and never stored.",
+							Ref:         ref(v1alpha1.StorePreview{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.Condition{}.OpenAPIModelName(), v1alpha1.RestoreOutcome{}.OpenAPIModelName(), v1alpha1.StoreBackup{}.OpenAPIModelName(), v1alpha1.StoreRelease{}.OpenAPIModelName(), v1alpha1.StoreStep{}.OpenAPIModelName()},
+			v1.Condition{}.OpenAPIModelName(), v1alpha1.RestoreOutcome{}.OpenAPIModelName(), v1alpha1.StoreBackup{}.OpenAPIModelName(), v1alpha1.StorePreview{}.OpenAPIModelName(), v1alpha1.StoreRelease{}.OpenAPIModelName(), v1alpha1.StoreStep{}.OpenAPIModelName()},
 	}
 }
 

@@ -265,7 +265,69 @@ type StoreStatus struct {
 	// +optional
 	// +k8s:optional
 	Restored *RestoreOutcome `json:"restored,omitempty"`
+
+	// preview tells what a change of spec would do to the shop. It is in the
+	// answer to a dry run alone, and never stored.
+	//
+	// +optional
+	// +k8s:optional
+	Preview *StorePreview `json:"preview,omitempty"`
 }
+
+// StorePreview is what a change of a store would do to its shop: the objects of the
+// engine's chart, of the plan and of the platform, as they are rendered for the spec
+// that is stored and for the one that is asked for.
+type StorePreview struct {
+	// message says what is to be known about changes: that there are none, that
+	// some are left out, or why they cannot be told.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// changes are the objects that would change, by their names.
+	//
+	// +optional
+	// +listType=atomic
+	// +k8s:optional
+	// +k8s:opaqueType
+	Changes []ObjectChange `json:"changes,omitempty"`
+}
+
+// ObjectChange is what would become of one object of a shop.
+type ObjectChange struct {
+	// object is the object's kind and name, such as "Deployment/medusa".
+	Object string `json:"object"`
+
+	// change is what would become of it.
+	//
+	// +k8s:required
+	Change ChangeType `json:"change"`
+
+	// fields are the fields that would change, if the object stays. Long values
+	// are cut to where they differ, and those of Secrets are hidden.
+	//
+	// +optional
+	// +listType=atomic
+	// +k8s:optional
+	// +k8s:opaqueType
+	Fields []FieldChange `json:"fields,omitempty"`
+}
+
+// ChangeType is what would become of an object.
+//
+// +enum
+// +k8s:enum
+type ChangeType string
+
+// What would become of an object.
+const (
+	// ObjectAdded is an object that would be made.
+	ObjectAdded ChangeType = "Added"
+	// ObjectRemoved is an object that would be deleted.
+	ObjectRemoved ChangeType = "Removed"
+	// ObjectChanged is an object that would stay, with other fields.
+	ObjectChanged ChangeType = "Changed"
+)
 
 // StoreBackup is a copy of a shop's data, on a volume in its namespace.
 type StoreBackup struct {

@@ -78,6 +78,11 @@ func (in FieldChange) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ObjectChange) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.ObjectChange"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in QuotaSubject) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.QuotaSubject"
 }
@@ -155,6 +160,11 @@ func (in StoreLimit) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in StoreList) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.StoreList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StorePreview) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.StorePreview"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -178,6 +178,21 @@ func Validate_AdminLogin(
 	return errs
 }
 
+var symbolsForChangeType = sets.New(ObjectAdded, ObjectChanged, ObjectRemoved)
+
+// Validate_ChangeType validates an instance of ChangeType according
+// to declarative validation rules in the API schema.
+func Validate_ChangeType(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *ChangeType) (errs field.ErrorList) {
+
+	if e := validate.Enum(ctx, op, fldPath, obj, oldObj, symbolsForChangeType, nil); len(e) != 0 {
+		errs = append(errs, e...)
+	}
+
+	return errs
+}
+
 // Validate_ChartRepository validates an instance of ChartRepository according
 // to declarative validation rules in the API schema.
 func Validate_ChartRepository(
@@ -1542,6 +1557,147 @@ func Validate_EngineVersion(
 	return errs
 }
 
+// Validate_FieldChange validates an instance of FieldChange according
+// to declarative validation rules in the API schema.
+func Validate_FieldChange(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *FieldChange) (errs field.ErrorList) {
+
+	// field FieldChange.Path has no validation
+
+	{ // field FieldChange.From
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *FieldChange) *string {
+				return oldObj.From
+			})
+		errs = append(errs, fn(fldPath.Child("from"), obj.From, oldVal, oldObj != nil)...)
+	}
+
+	{ // field FieldChange.To
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *FieldChange) *string {
+				return oldObj.To
+			})
+		errs = append(errs, fn(fldPath.Child("to"), obj.To, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_ObjectChange validates an instance of ObjectChange according
+// to declarative validation rules in the API schema.
+func Validate_ObjectChange(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *ObjectChange) (errs field.ErrorList) {
+
+	// field ObjectChange.Object has no validation
+
+	{ // field ObjectChange.Change
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *ChangeType,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_ChangeType(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *ObjectChange) *ChangeType {
+				return &oldObj.Change
+			})
+		errs = append(errs, fn(fldPath.Child("change"), &obj.Change, oldVal, oldObj != nil)...)
+	}
+
+	{ // field ObjectChange.Fields
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []FieldChange,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// iterate the list and call the type's validation function
+			if e := validate.EachValSliceVal(ctx, op, fldPath, obj, oldObj, nil, nil, Validate_FieldChange); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *ObjectChange) []FieldChange {
+				return oldObj.Fields
+			})
+		errs = append(errs, fn(fldPath.Child("fields"), obj.Fields, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
 var symbolsForPowerState = sets.New(PowerStateHibernated, PowerStateRunning)
 
 // Validate_PowerState validates an instance of PowerState according
@@ -2116,6 +2272,49 @@ func Validate_StoreLimit(
 	}
 
 	// field StoreLimit.Used has no validation
+	return errs
+}
+
+// Validate_StorePreview validates an instance of StorePreview according
+// to declarative validation rules in the API schema.
+func Validate_StorePreview(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *StorePreview) (errs field.ErrorList) {
+
+	// field StorePreview.Message has no validation
+
+	{ // field StorePreview.Changes
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []ObjectChange,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// iterate the list and call the type's validation function
+			if e := validate.EachValSliceVal(ctx, op, fldPath, obj, oldObj, nil, nil, Validate_ObjectChange); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StorePreview) []ObjectChange {
+				return oldObj.Changes
+			})
+		errs = append(errs, fn(fldPath.Child("changes"), obj.Changes, oldVal, oldObj != nil)...)
+	}
+
 	return errs
 }
 
@@ -3118,6 +3317,36 @@ func Validate_StoreStatus(
 				return oldObj.Restored
 			})
 		errs = append(errs, fn(fldPath.Child("restored"), obj.Restored, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreStatus.Preview
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *StorePreview,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_StorePreview(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreStatus) *StorePreview {
+				return oldObj.Preview
+			})
+		errs = append(errs, fn(fldPath.Child("preview"), obj.Preview, oldVal, oldObj != nil)...)
 	}
 
 	return errs

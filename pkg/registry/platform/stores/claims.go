@@ -54,7 +54,7 @@ func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.Val
 	created, err := r.Store.Create(ctx, obj, validate, options)
 	dry := dryrun.IsDryRun(options.DryRun)
 	if err == nil && dry {
-		err = r.check(ctx, claims.Holding{}, created, true)
+		err = r.tryOut(ctx, nil, created.(*platform.Store))
 	}
 	if err != nil {
 		return nil, refusal(ctx, obj.(*platform.Store).Name, dry, err)
@@ -67,7 +67,7 @@ func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 	obj, created, err := r.Store.Update(ctx, name, info, validate, validateUpdate, forceAllowCreate, options)
 	dry := dryrun.IsDryRun(options.DryRun)
 	if err == nil && dry {
-		err = r.checkUpdate(ctx, name, obj, created)
+		err = r.tryOutUpdate(ctx, name, obj.(*platform.Store), created)
 	}
 	if err != nil {
 		return nil, false, refusal(ctx, name, dry, err)
@@ -75,18 +75,34 @@ func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 	return obj, created, nil
 }
 
-func (r *REST) checkUpdate(ctx context.Context, name string, obj runtime.Object, created bool) error {
+func (r *REST) tryOutUpdate(ctx context.Context, name string, store *platform.Store, created bool) error {
 	if created {
-		return r.check(ctx, claims.Holding{}, obj, true)
+		return r.tryOut(ctx, nil, store)
 	}
 	old, err := r.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	return r.check(ctx, r.rules.Holding(old), obj, false)
+	return r.tryOut(ctx, old.(*platform.Store), store)
 }
 
-// check does for a dry run what the storage does with a write, and takes nothing.
+// tryOut does for a dry run what the storage does with a write, and takes nothing. It
+// puts into the answer what the write would change in the shop. The store was old, which
+// is nil for a new one.
+func (r *REST) tryOut(ctx context.Context, old, store *platform.Store) error {
+	var before claims.Holding
+	if old != nil {
+		before = r.rules.Holding(old)
+	}
+	if err := r.check(ctx, before, store, old == nil); err != nil {
+		return err
+	}
+	var err error
+	store.Status.Preview, err = r.previews.preview(ctx, old, store)
+	return err
+}
+
+// check returns the refusal of what store claims.
 func (r *REST) check(ctx context.Context, before claims.Holding, obj runtime.Object, isNew bool) error {
 	change, err := r.rules.Change(ctx, before, obj, isNew)
 	if err != nil || change.Empty() {

@@ -64,7 +64,7 @@ func NewRollbackREST(stores *REST, engines rest.Getter, past history.Reader, adm
 	}
 	updates := *stores.Store
 	updates.UpdateStrategy = rollbackStrategy{updates.UpdateStrategy.(strategy)}
-	stores = &REST{&updates, stores.rules, stores.ledger}
+	stores = &REST{&updates, stores.rules, stores.ledger, stores.previews}
 	return &RollbackREST{stores, engines, past, admission.WithAudit(admit), admission.NewObjectInterfacesFromScheme(scheme), managers}, nil
 }
 

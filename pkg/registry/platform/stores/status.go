@@ -30,6 +30,7 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
 		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
 			fieldpath.MakePathOrDie("spec"),
+			fieldpath.MakePathOrDie("status", "preview"),
 			fieldpath.MakePathOrDie("metadata", "labels"),
 			fieldpath.MakePathOrDie("metadata", "annotations"),
 			fieldpath.MakePathOrDie("metadata", "finalizers"),
@@ -38,10 +39,12 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	}
 }
 
-// PrepareForUpdate keeps everything but the status.
+// PrepareForUpdate keeps everything but the status, and of that what only the server
+// says.
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	store, oldStore := obj.(*platform.Store), old.(*platform.Store)
 	store.Spec = oldStore.Spec
+	store.Status.Preview = nil
 	metav1.ResetObjectMetaForStatus(&store.ObjectMeta, &oldStore.ObjectMeta)
 }
 

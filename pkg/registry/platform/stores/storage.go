@@ -19,8 +19,9 @@ import (
 // REST serves stores.
 type REST struct {
 	*genericregistry.Store
-	rules  *claims.Rules
-	ledger claims.Ledger
+	rules    *claims.Rules
+	ledger   claims.Ledger
+	previews *previewer
 }
 
 var (
@@ -46,8 +47,9 @@ var (
 
 // NewREST returns the REST storage of stores and of stores/status. Stores
 // without a host answer under domain. The storage that optionsGetter makes applies
-// rules to every write; ledger tells what it has on its books.
-func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter, domain string, rules *claims.Rules, ledger claims.Ledger) (*REST, *StatusREST, error) {
+// rules to every write; ledger tells what it has on its books. Dry runs are answered
+// with what would change in the shops of engines.
+func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter, domain string, rules *claims.Rules, ledger claims.Ledger, engines rest.Getter, shops Shops) (*REST, *StatusREST, error) {
 	strategy := newStrategy(scheme, domain)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &platform.Store{} },
@@ -68,7 +70,7 @@ func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter, do
 	status := *store
 	status.UpdateStrategy = statusStrategy{strategy}
 	status.ResetFieldsStrategy = statusStrategy{strategy}
-	return &REST{store, rules, ledger}, &StatusREST{&status}, nil
+	return &REST{store, rules, ledger, &previewer{scheme, engines, shops}}, &StatusREST{&status}, nil
 }
 
 // New returns an empty store to decode into.

@@ -145,7 +145,7 @@ func TestStatusPrepareForUpdate(t *testing.T) {
 	store := &platform.Store{
 		ObjectMeta: metav1.ObjectMeta{Name: "flowers", Generation: 4, Labels: map[string]string{"a": "c"}},
 		Spec:       platform.StoreSpec{Engine: "woocommerce"},
-		Status:     platform.StoreStatus{URL: "https://flowers.example.com"},
+		Status:     platform.StoreStatus{URL: "https://flowers.example.com", Preview: &platform.StorePreview{Message: "forged"}},
 	}
 	statusStrategy{newStrategy(runtime.NewScheme(), "shops.example.com")}.PrepareForUpdate(as(t, "provisioner"), store, old)
 	want := old.DeepCopy()

@@ -38,6 +38,9 @@ type StoreStatusApplyConfiguration struct {
 	Backups []StoreBackupApplyConfiguration `json:"backups,omitempty"`
 	// restored tells what became of spec.restore.
 	Restored *RestoreOutcomeApplyConfiguration `json:"restored,omitempty"`
+	// preview tells what a change of spec would do to the shop. It is in the
+	// answer to a dry run alone, and never stored.
+	Preview *StorePreviewApplyConfiguration `json:"preview,omitempty"`
 }
 
 // StoreStatusApplyConfiguration constructs a declarative configuration of the StoreStatus type for use with
@@ -138,5 +141,13 @@ func (b *StoreStatusApplyConfiguration) WithBackups(values ...*StoreBackupApplyC
 // If called multiple times, the Restored field is set to the value of the last call.
 func (b *StoreStatusApplyConfiguration) WithRestored(value *RestoreOutcomeApplyConfiguration) *StoreStatusApplyConfiguration {
 	b.Restored = value
+	return b
+}
+
+// WithPreview sets the Preview field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Preview field is set to the value of the last call.
+func (b *StoreStatusApplyConfiguration) WithPreview(value *StorePreviewApplyConfiguration) *StoreStatusApplyConfiguration {
+	b.Preview = value
 	return b
 }
