@@ -166,7 +166,7 @@ func New(config Config) (*Controller, error) {
 			Name: queueName, Queue: c.waiting,
 		}),
 	})
-	c.watches = newWatches(config.Metadata, c.wakeNamespace)
+	c.watches = newWatches(config.Metadata, config.Kube.CoreV1().RESTClient(), c.wakeNamespace)
 	c.probes = newProbes(c.queue.Add, func() time.Time { return c.now() })
 	if err := c.inform(platforminformers.NewSharedInformerFactory(config.Stores, 0), informers.NewSharedInformerFactory(config.Kube, 0),
 		informers.NewSharedInformerFactoryWithOptions(config.Kube, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = LabelStoreUID }))); err != nil {

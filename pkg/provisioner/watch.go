@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
@@ -80,8 +81,9 @@ const managed = "app.kubernetes.io/managed-by in (Helm, " + FieldManager + ")"
 // What may be confidential is watched in one namespace at a time, and only kinds that
 // the store has.
 type watches struct {
-	client metadata.Interface
-	wake   func(namespace string)
+	client  metadata.Interface
+	streams rest.Interface
+	wake    func(namespace string)
 
 	mu         sync.Mutex
 	ctx        context.Context
@@ -119,8 +121,8 @@ type known struct {
 	change int64
 }
 
-func newWatches(client metadata.Interface, wake func(namespace string)) *watches {
-	w := &watches{client: client, wake: wake, namespaces: map[string]*watchedNamespace{}}
+func newWatches(client metadata.Interface, streams rest.Interface, wake func(namespace string)) *watches {
+	w := &watches{client: client, streams: streams, wake: wake, namespaces: map[string]*watchedNamespace{}}
 	for i := range watched {
 		w.unsynced += len(watched[i].selectors())
 	}
@@ -203,7 +205,8 @@ func (w *watches) follow(namespace string, kinds map[string]bool) {
 		}
 		ctx, stop := context.WithCancel(w.ctx)
 		n.followed[kind.kind] = stop
-		w.running.Go(func() { w.watch(ctx, &changes{watches: w, kind: kind, namespace: namespace}) })
+		s := &stream{client: w.streams, into: &changes{watches: w, kind: kind, namespace: namespace}}
+		w.running.Go(func() { s.run(ctx) })
 	}
 }
 
@@ -222,12 +225,9 @@ func (w *watches) unfollow(namespace, kind string) {
 	}
 }
 
-// watch tells into of every change of its kind until ctx is done.
+// watch tells into of every change in the whole cluster until ctx is done.
 func (w *watches) watch(ctx context.Context, into *changes) {
-	var resource metadata.ResourceInterface = w.client.Resource(into.kind.GroupVersionResource)
-	if into.namespace != "" {
-		resource = w.client.Resource(into.kind.GroupVersionResource).Namespace(into.namespace)
-	}
+	resource := w.client.Resource(into.kind.GroupVersionResource)
 	selected := func(o metav1.ListOptions) metav1.ListOptions {
 		if into.kind.ours {
 			o.LabelSelector = managed
@@ -249,15 +249,14 @@ func (w *watches) watch(ctx context.Context, into *changes) {
 	})
 	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 30 * time.Second, Steps: 10, Factor: 2, Jitter: 1}
 	_ = backoff.DelayWithReset(clock.RealClock{}, 2*time.Minute).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
-		err := reflector.ListAndWatchWithContext(ctx)
-		if expected := into.namespace != "" && expectedError(err); err != nil && !expected {
+		if err := reflector.ListAndWatchWithContext(ctx); err != nil {
 			cache.DefaultWatchErrorHandler(ctx, reflector, err)
 		}
 		return false, nil
 	})
 }
 
-// changes is the store of a reflector that tells of changes and keeps no object.
+// changes is what a watch tells of changes; it keeps no object.
 type changes struct {
 	watches *watches
 	kind    *watchedKind
