@@ -143,7 +143,7 @@ func TestAPIServerMayReadWhatAdmissionNeeds(t *testing.T) {
 	}
 }
 
-func TestProvisionerHasNoRightsOutsideStores(t *testing.T) {
+func TestProvisionerReadsNothingSecretOutsideStores(t *testing.T) {
 	t.Parallel()
 	objects := mustRenderPlatform(t, "values-prod.yaml")
 	role := find[*rbacv1.ClusterRole](t, objects, "platform-provisioner")
