@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -36,14 +37,13 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 	if err != nil {
 		return result{}, fmt.Errorf("selector of %s %s: %w", w.kind, w.name, err)
 	}
-	pods, err := c.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	pods, err := c.podsWith(ctx, a, selector)
 	if err != nil {
-		return result{}, fmt.Errorf("listing the pods of %s %s: %w", w.kind, w.name, err)
+		return result{}, err
 	}
 	var found *result
 	var at *corev1.Pod
-	for i := range pods.Items {
-		pod := &pods.Items[i]
+	for _, pod := range pods {
 		w.nearer += reachedBy(pod)
 		if r := podBlocker(pod); r != nil && (found == nil || w.urgency(pod, r) > w.urgency(at, found)) {
 			found, at = r, pod
@@ -68,13 +68,31 @@ func (c *Controller) blocker(ctx context.Context, a *attempt, w *workload) (resu
 	case found != nil:
 		found.message = subject + ": " + found.message
 		return *found, nil
-	case len(pods.Items) == 0:
+	case len(pods) == 0:
 		w.progress = "it has no pods yet"
 		return c.missingPods(ctx, a, w)
-	case len(pods.Items) < w.pods:
+	case len(pods) < w.pods:
 		return c.missingPods(ctx, a, w)
 	}
 	return waiting("WorkloadProgressing", subject+": "+w.progress+".", 0), nil
+}
+
+// podsWith are the pods that selector selects, of all that were there when the first
+// of the attempt were asked for.
+func (c *Controller) podsWith(ctx context.Context, a *attempt, selector labels.Selector) ([]*corev1.Pod, error) {
+	if a.pods == nil {
+		var err error
+		if a.pods, err = c.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{}); err != nil {
+			return nil, fmt.Errorf("listing the pods of namespace %s: %w", a.namespace, err)
+		}
+	}
+	var selected []*corev1.Pod
+	for i := range a.pods.Items {
+		if pod := &a.pods.Items[i]; selector.Matches(labels.Set(pod.Labels)) {
+			selected = append(selected, pod)
+		}
+	}
+	return selected, nil
 }
 
 // urgency orders what is in the way of several pods: what is wrong comes before what

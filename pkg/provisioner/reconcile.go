@@ -163,7 +163,7 @@ func (c *Controller) runSteps(ctx context.Context, a *attempt) (time.Duration, e
 		name := stepNames[i]
 		r, err := c.runStep(ctx, a, name)
 		if err != nil {
-			a.memory.untouched = false
+			a.memory.untouched, a.memory.founded = false, rested{}
 			if apierrors.IsForbidden(err) {
 				// Perhaps the RoleBinding is gone.
 				a.memory.appliedChange = -1
@@ -172,6 +172,9 @@ func (c *Controller) runSteps(ctx context.Context, a *attempt) (time.Duration, e
 				c.stopAt(a, name, failed("Error", err.Error(), 0))
 			}
 			return 0, errors.Join(fmt.Errorf("%s: %w", name, err), c.writeStatus(ctx, a))
+		}
+		if name == v1alpha1.ConditionReleaseInstalled {
+			a.noteFoundation(r)
 		}
 		if r.outcome != outcomeDone {
 			if name != v1alpha1.ConditionStorefrontReady {

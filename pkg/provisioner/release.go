@@ -157,7 +157,7 @@ func (c *Controller) act(ctx context.Context, a *attempt, r result, action strin
 	a.memory.untouched = false
 	started := c.now()
 	release, err := do()
-	a.workloads = nil
+	a.workloads, a.pods = nil, nil
 	c.recordAction(a, action, started, release, err)
 	if err != nil {
 		return err

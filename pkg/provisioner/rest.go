@@ -25,9 +25,9 @@ type state struct {
 	change     int64  // the last in the store's namespace
 }
 
-// stateOf is what there is now.
-func (c *Controller) stateOf(a *attempt) state {
-	return state{a.store.Generation, a.engine.ResourceVersion, c.watches.lastOfAll(a.namespace)}
+// stateOf is what there is now, by the last change that matters.
+func (a *attempt) stateOf(change int64) state {
+	return state{a.store.Generation, a.engine.ResourceVersion, change}
 }
 
 // rests is true if all is as it was when all was done, and the storefront answers; it
@@ -35,7 +35,12 @@ func (c *Controller) stateOf(a *attempt) state {
 // with that.
 func (c *Controller) rests(a *attempt) (again time.Duration, ok bool) {
 	// Before anything is read: what changes later is looked at once more.
-	a.rest = rested{state: c.stateOf(a), at: c.now()}
+	a.foundation = rested{state: a.stateOf(c.watches.lastButRuns(a.namespace)), at: c.now()}
+	a.rest = rested{state: a.stateOf(c.watches.lastOfAll(a.namespace)), at: c.now()}
+	if a.memory.founded.covers(a.foundation.state, a.foundation.at) {
+		a.foundation, a.founded = a.memory.founded, true
+		a.release, a.releaseRead = a.foundation.release, true
+	}
 	if a.memory.rested.covers(a.rest.state, a.rest.at) {
 		if !a.isTrue(v1alpha1.ConditionReady) {
 			a.rest, a.firstStep = a.memory.rested, slices.Index(stepNames, v1alpha1.ConditionStorefrontReady)
@@ -46,6 +51,16 @@ func (c *Controller) rests(a *attempt) (again time.Duration, ok bool) {
 	}
 	a.memory.rested = rested{}
 	return 0, false
+}
+
+// noteFoundation remembers that the release is installed, on credentials that are complete:
+// while a shop comes up, what runs tells of itself and nothing else is read again.
+func (a *attempt) noteFoundation(r result) {
+	a.memory.founded = rested{}
+	if r.outcome == outcomeDone && !r.tookBack {
+		a.foundation.release = a.release
+		a.memory.founded = a.foundation
+	}
 }
 
 // noteRest remembers what there was before the attempt, unless something of the store

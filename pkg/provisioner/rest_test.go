@@ -3,6 +3,7 @@ package provisioner
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,6 +11,7 @@ import (
 	clientgotesting "k8s.io/client-go/testing"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/provisioner/helm"
 )
 
 // A shop that sells is asked for nothing but its storefront until something changes.
@@ -103,6 +105,52 @@ func TestStorefrontIsWaitedForWithoutReading(t *testing.T) {
 	if read > 0 {
 		t.Errorf("%d requests for a store that waits for its storefront", read)
 	}
+}
+
+// While a shop comes up, changes of what runs have that read and nothing else.
+func TestOnlyWhatRunsIsReadAgain(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		change func(*world)
+		all    bool // whether all is read again
+	}{
+		{"a pod", func(w *world) { w.sees(t, "Pod") }, false},
+		{"a Deployment", func(w *world) { w.sees(t, "Deployment") }, false},
+		{"a Secret", func(w *world) { w.sees(t, "Secret") }, true},
+		{"a Service", func(w *world) { w.sees(t, "Service") }, true},
+		{"the namespace", func(w *world) { w.watches.changed(testNamespace) }, true},
+		{"time", func(w *world) { w.clock = w.clock.Add(reapplyAfter) }, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, testStore(), shopDeployment(0))
+			w.helm.Manifest = []helm.Object{{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"}}
+			w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
+			w.reconcileOnce(t)
+			w.kube.ClearActions()
+			tc.change(w)
+			store := w.reconcileOnce(t)
+			wantCondition(t, store, v1alpha1.ConditionWorkloadReady, metav1.ConditionFalse, "WorkloadProgressing")
+			read := func(resource string) bool {
+				return slices.ContainsFunc(w.kube.Actions(), func(a clientgotesting.Action) bool {
+					return a.Matches("get", resource) || a.Matches("list", resource)
+				})
+			}
+			if !read("deployments") || !read("pods") {
+				t.Error("what runs was not read again")
+			}
+			if all := read("secrets"); all != tc.all {
+				t.Errorf("the credentials were read again: %t, want %t", all, tc.all)
+			}
+		})
+	}
+}
+
+// sees has a watch tell of a change of an object of the kind.
+func (w *world) sees(t *testing.T, kind string) {
+	t.Helper()
+	_ = (&changes{watches: w.watches, kind: kindNamed(t, kind)}).tell(partial("99"), false)
 }
 
 // An answer that has waited for a worker longer than it is fresh is not asked for again.

@@ -16,6 +16,9 @@ import (
 // secretsReady makes the store's credentials. They are made once: a key that is
 // there is never written again, whatever the engine has become since.
 func (c *Controller) secretsReady(ctx context.Context, a *attempt) (result, error) {
+	if a.founded {
+		return secretsDone(), nil
+	}
 	// What is made here is known by then, and no news.
 	defer c.watches.follow(a.namespace, nil)
 	client := c.kube.CoreV1().Secrets(a.namespace)

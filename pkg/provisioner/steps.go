@@ -113,10 +113,16 @@ type attempt struct {
 	// known to be done.
 	rest      rested
 	firstStep int
+	// foundation is what there was, but for what runs; founded says that it is as it was when
+	// the release was seen installed.
+	foundation rested
+	founded    bool
 	// acted says that this attempt has made the newest revision.
 	acted bool
 	// workloads are the release's workloads, once read since the last action.
 	workloads []workload
+	// pods are those of the namespace, once read since the last action.
+	pods *corev1.PodList
 	// unwatched says that something of the store changes without waking it.
 	unwatched bool
 	// growing tells of volumes that grow while all is done; it may be empty.
@@ -138,17 +144,17 @@ type memory struct {
 	madeFor  string // what was asked for when the namespace was made
 	// untouched says that this process has made the namespace, and nothing in it that
 	// has to be looked for.
-	untouched     bool
-	appliedChange int64
-	objects       map[int][]helm.Object // manifests by revision
-	checked       checked
-	rested        rested
-	progress      progress
-	held          []heldObject // when the namespace was deleted
-	chart         retry
-	helm          retry
-	repair        retry
-	jobs          retry
+	untouched       bool
+	appliedChange   int64
+	objects         map[int][]helm.Object // manifests by revision
+	checked         checked
+	rested, founded rested
+	progress        progress
+	held            []heldObject // when the namespace was deleted
+	chart           retry
+	helm            retry
+	repair          retry
+	jobs            retry
 }
 
 // unreadVersion is no version: the store has to be read.

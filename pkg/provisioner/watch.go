@@ -41,6 +41,9 @@ type watchedKind struct {
 	// an object while a shop runs: what happens to one may be drift, and wakes a
 	// comparison.
 	rests bool
+	// runs says that the object is a part of the shop at work, whose changes tell how
+	// that goes.
+	runs bool
 	// ours says that only what is managed matters.
 	ours bool
 	// names are the only objects that matter, if it has any.
@@ -51,11 +54,11 @@ type watchedKind struct {
 }
 
 var watched = []watchedKind{
-	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("deployments"), kind: "Deployment", confidential: true},
-	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("statefulsets"), kind: "StatefulSet", confidential: true},
-	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs"), kind: "Job", confidential: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods"), kind: "Pod", confidential: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"), kind: "PersistentVolumeClaim"},
+	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("deployments"), kind: "Deployment", confidential: true, runs: true},
+	{GroupVersionResource: appsv1.SchemeGroupVersion.WithResource("statefulsets"), kind: "StatefulSet", confidential: true, runs: true},
+	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs"), kind: "Job", confidential: true, runs: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods"), kind: "Pod", confidential: true, runs: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"), kind: "PersistentVolumeClaim", runs: true},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), kind: "Secret", confidential: true, always: true, ours: true},
 	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("ingresses"), kind: "Ingress", ours: true, rests: true},
 	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), kind: "NetworkPolicy", ours: true, rests: true},
@@ -95,9 +98,9 @@ type watches struct {
 
 // watchedNamespace is the namespace of a store that this replica works on.
 type watchedNamespace struct {
-	// rest is the last time that something that rests may have changed unseen, and
-	// other the last change of anything else.
-	rest, other int64
+	// rest is the last time that something that rests may have changed unseen, run the
+	// last change of what runs, and other of anything else.
+	rest, run, other int64
 	// followed are the watches of this namespace alone, by kind.
 	followed map[string]context.CancelFunc
 	known    map[objectRef]*known
@@ -309,10 +312,7 @@ func (w *watches) replace(c *changes, list []any) []string {
 	// What happened to a kind of which nothing is known, nobody can tell.
 	if n := w.namespaces[c.namespace]; n != nil && !c.begun && !n.knows(c.kind.kind) {
 		w.changes++
-		n.other = w.changes
-		if c.kind.rests {
-			n.rest = w.changes
-		}
+		*n.last(c.kind) = w.changes
 		woken[c.namespace] = true
 	}
 	for _, o := range list {
@@ -337,6 +337,17 @@ func (w *watches) replace(c *changes, list []any) []string {
 		}
 	}
 	return slices.Collect(maps.Keys(woken))
+}
+
+// last is where the last change of the kind is noted.
+func (n *watchedNamespace) last(kind *watchedKind) *int64 {
+	switch {
+	case kind.rests:
+		return &n.rest
+	case kind.runs:
+		return &n.run
+	}
+	return &n.other
 }
 
 func (n *watchedNamespace) knows(kind string) bool {
@@ -372,7 +383,7 @@ func (w *watches) note(kind *watchedKind, namespace, name, version string, gone 
 		k.change = w.changes
 		return true
 	}
-	n.other = w.changes
+	*n.last(kind) = w.changes
 	if gone {
 		delete(n.known, ref)
 	}
@@ -436,6 +447,16 @@ func (n *watchedNamespace) lastRest() int64 {
 // lastOfAll is another number after each change of anything that was seen, or 0 if
 // the namespace is not watched.
 func (w *watches) lastOfAll(namespace string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.namespaces[namespace]; n != nil {
+		return max(n.run, n.other, n.lastRest())
+	}
+	return 0
+}
+
+// lastButRuns is like lastOfAll, but for what runs.
+func (w *watches) lastButRuns(namespace string) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := w.namespaces[namespace]; n != nil {
