@@ -33,6 +33,9 @@ func TestFewStores(t *testing.T) {
 			t.Errorf("no line %q", line)
 		}
 	}
+	if regexp.MustCompile(`(?m)^\| requests per store \| [^|]*missed`).MatchString(table) {
+		t.Error("a store costs more requests than it may")
+	}
 	written, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
