@@ -25,6 +25,7 @@ kube::codegen::gen_openapi \
   --output-dir pkg/generated/openapi --output-pkg "$module/pkg/generated/openapi" \
   --output-model-name-file zz_generated.model_name.go \
   --report-filename hack/api-violations.list ${UPDATE_API_VIOLATIONS:+--update-report} \
+  --extra-pkgs k8s.io/apimachinery/pkg/util/intstr \
   --boilerplate "$boilerplate" pkg/apis
 
 kube::codegen::gen_client --with-watch --with-applyconfig \

@@ -117,7 +117,7 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 	}
 	quotas := &quota.Quotas{Defaults: c.extraConfig.QuotaDefaults, Lister: storeQuota}
 	rules := stores.Rules(quotas)
-	engine, err := engines.NewREST(Scheme, options)
+	engine, engineStatus, err := engines.NewREST(Scheme, options)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +149,7 @@ func (c CompletedConfig) storage() (map[string]rest.Storage, error) {
 		"stores/history":        stores.NewHistoryREST(store, past, Scheme),
 		"stores/rollback":       rollback,
 		"engines":               engine,
+		"engines/status":        engineStatus,
 		"storequotas":           storeQuota,
 		"selfstorequotareviews": selfstorequotareviews.NewREST(quotas, database),
 	}, nil

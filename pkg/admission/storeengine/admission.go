@@ -66,16 +66,25 @@ func (p *plugin) ValidateInitialization() error {
 	return nil
 }
 
-// Admit pins a version and a plan where a store names none: at creation the
-// engine's defaults of the day, and later what is pinned already.
+// Admit writes a version and a plan where a store names none, at creation the
+// engine's defaults of the day, and later what is there already; and whether the
+// version follows the default.
 func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	store, ok := a.GetObject().(*platform.Store)
-	if !ok || a.GetSubresource() != "" || store.Spec.Version != "" && store.Spec.Plan != "" {
+	if !ok || a.GetSubresource() != "" {
 		return nil
 	}
 	if old, ok := a.GetOldObject().(*platform.Store); ok {
-		store.Spec.Version = cmp.Or(store.Spec.Version, old.Spec.Version)
-		store.Spec.Plan = cmp.Or(store.Spec.Plan, old.Spec.Plan)
+		keep(store, old)
+		return nil
+	}
+	if store.Spec.UpgradePolicy == "" {
+		store.Spec.UpgradePolicy = platform.UpgradePolicyManual
+		if store.Spec.Version == "" {
+			store.Spec.UpgradePolicy = platform.UpgradePolicyAutomatic
+		}
+	}
+	if store.Spec.Version != "" && store.Spec.Plan != "" {
 		return nil
 	}
 	engine, err := p.engine(ctx, store.Spec.Engine)
@@ -88,6 +97,18 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	store.Spec.Version = cmp.Or(store.Spec.Version, engine.Spec.DefaultVersion)
 	store.Spec.Plan = cmp.Or(store.Spec.Plan, engine.Spec.DefaultPlan)
 	return nil
+}
+
+// keep fills what a changed store leaves empty from what it was. A version that no
+// rollout gave is what somebody wants the store to run, so it stays.
+func keep(store, old *platform.Store) {
+	store.Spec.Version = cmp.Or(store.Spec.Version, old.Spec.Version)
+	store.Spec.Plan = cmp.Or(store.Spec.Plan, old.Spec.Plan)
+	store.Spec.UpgradePolicy = cmp.Or(store.Spec.UpgradePolicy, old.Spec.UpgradePolicy)
+	if store.Spec.Version != old.Spec.Version && old.Spec.UpgradePolicy == platform.UpgradePolicyAutomatic &&
+		store.Annotations[v1alpha1.AnnotationRolloutVersion] != store.Spec.Version {
+		store.Spec.UpgradePolicy = platform.UpgradePolicyManual
+	}
 }
 
 // Validate refuses what would bring stores and engines out of step. A store that

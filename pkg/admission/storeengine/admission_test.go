@@ -108,6 +108,51 @@ func TestAdmitPins(t *testing.T) {
 	}
 }
 
+func TestAdmitUpgradePolicy(t *testing.T) {
+	t.Parallel()
+	const automatic, manual = platform.UpgradePolicyAutomatic, platform.UpgradePolicyManual
+	is := func(version string, policy platform.UpgradePolicy) *platform.Store {
+		return store(func(s *platform.StoreSpec) { s.Version, s.UpgradePolicy = version, policy })
+	}
+	byRollout := is("2.0", automatic)
+	byRollout.Annotations = map[string]string{v1alpha1.AnnotationRolloutVersion: "2.0"}
+	byOwner := is("1.0", automatic)
+	byOwner.Annotations = byRollout.Annotations
+	p, _ := newPlugin(t, newEngine())
+	for _, test := range []struct {
+		name       string
+		store, old *platform.Store
+		want       platform.UpgradePolicy
+	}{
+		{"created without a version", is("", ""), nil, automatic},
+		{"created with a version", is("1.0", ""), nil, manual},
+		{"created with a version to follow from", is("1.0", automatic), nil, automatic},
+		{"created without a version to keep", is("", manual), nil, manual},
+		{"kept", is("1.0", ""), is("1.0", automatic), automatic},
+		{"from before there were policies", is("2.0", ""), is("1.0", ""), ""},
+		{"another version", is("2.0", automatic), is("1.0", automatic), manual},
+		{"another version by a rollout", byRollout, is("1.0", automatic), automatic},
+		{"another version after a rollout", byOwner, is("2.0", automatic), manual},
+		{"another version and to follow from it", is("2.0", automatic), is("1.0", manual), automatic},
+		{"to follow", is("1.0", automatic), is("1.0", manual), automatic},
+		{"rolled back to what was before policies", is("1.0", ""), is("2.0", automatic), manual},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			operation, old := admission.Create, runtime.Object(nil)
+			if test.old != nil {
+				operation, old = admission.Update, test.old
+			}
+			if err := p.Admit(t.Context(), attributes(operation, "", test.store, old), nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := test.store.Spec.UpgradePolicy; got != test.want {
+				t.Errorf("upgradePolicy is %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestValidateStore(t *testing.T) {
 	t.Parallel()
 	p, _ := newPlugin(t, newEngine())

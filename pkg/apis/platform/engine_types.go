@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -14,7 +15,8 @@ import (
 type Engine struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
-	Spec EngineSpec
+	Spec   EngineSpec
+	Status EngineStatus
 }
 
 // EngineSpec is what an engine offers and how the provisioner installs it.
@@ -35,6 +37,16 @@ type EngineSpec struct {
 	Backup         *EngineBackup
 
 	ProgressDeadlineSeconds int32
+	Rollout                 *EngineRollout
+}
+
+// EngineRollout says how stores come to the engine's default version.
+type EngineRollout struct {
+	Paused         bool
+	Waves          []intstr.IntOrString
+	PauseSeconds   *int32
+	MaxConcurrency *intstr.IntOrString
+	MaxFailures    *intstr.IntOrString
 }
 
 // ChartSource is where a Helm chart comes from. Exactly one member is set.
@@ -147,6 +159,40 @@ type StorefrontCheck struct {
 	Status   int32
 	Contains string
 }
+
+// EngineStatus is what has become of an engine's default version.
+type EngineStatus struct {
+	ObservedGeneration int64
+	Conditions         []metav1.Condition
+	Rollout            *RolloutStatus
+}
+
+// RolloutStatus is how far the stores that follow the default version have come.
+type RolloutStatus struct {
+	Version      string
+	Phase        RolloutPhase
+	Wave         int32
+	Waves        int32
+	Total        int32
+	Updated      int32
+	Ready        int32
+	Failed       int32
+	Waiting      int32
+	LeftOut      int32
+	NextWaveTime *metav1.Time
+	Message      string
+}
+
+// RolloutPhase sums a rollout up.
+type RolloutPhase string
+
+// The phases of a rollout.
+const (
+	RolloutProgressing RolloutPhase = "Progressing"
+	RolloutPaused      RolloutPhase = "Paused"
+	RolloutHalted      RolloutPhase = "Halted"
+	RolloutComplete    RolloutPhase = "Complete"
+)
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -20,6 +20,7 @@ type Store struct {
 type StoreSpec struct {
 	Engine             string
 	Version            string
+	UpgradePolicy      UpgradePolicy
 	Plan               string
 	DisplayName        string
 	Host               string
@@ -38,6 +39,15 @@ type StoreRestore struct {
 	Backup string
 	Time   metav1.Time
 }
+
+// UpgradePolicy says who changes a store's version.
+type UpgradePolicy string
+
+// The upgrade policies of a store.
+const (
+	UpgradePolicyAutomatic UpgradePolicy = "Automatic"
+	UpgradePolicyManual    UpgradePolicy = "Manual"
+)
 
 // PowerState says whether a store's workload runs.
 type PowerState string

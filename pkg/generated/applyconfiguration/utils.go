@@ -36,8 +36,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.EngineBackupApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EnginePlan"):
 		return &platformv1alpha1.EnginePlanApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EngineRollout"):
+		return &platformv1alpha1.EngineRolloutApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EngineSpec"):
 		return &platformv1alpha1.EngineSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EngineStatus"):
+		return &platformv1alpha1.EngineStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EngineVersion"):
 		return &platformv1alpha1.EngineVersionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FailedUpgrade"):
@@ -56,6 +60,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &platformv1alpha1.ReleaseActionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestoreOutcome"):
 		return &platformv1alpha1.RestoreOutcomeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutStatus"):
+		return &platformv1alpha1.RolloutStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Store"):
 		return &platformv1alpha1.StoreApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreBackup"):

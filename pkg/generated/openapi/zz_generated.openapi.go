@@ -11,6 +11,7 @@ import (
 	resource "k8s.io/apimachinery/pkg/api/resource"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtime "k8s.io/apimachinery/pkg/runtime"
+	intstr "k8s.io/apimachinery/pkg/util/intstr"
 	version "k8s.io/apimachinery/pkg/version"
 	common "k8s.io/kube-openapi/pkg/common"
 	spec "k8s.io/kube-openapi/pkg/validation/spec"
@@ -73,6 +74,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.RawExtension{}.OpenAPIModelName():                schema_k8sio_apimachinery_pkg_runtime_RawExtension(ref),
 		runtime.TypeMeta{}.OpenAPIModelName():                    schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                     schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
+		intstr.IntOrString{}.OpenAPIModelName():                  schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                        schema_k8sio_apimachinery_pkg_version_Info(ref),
 		v1alpha1.AdminLogin{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_AdminLogin(ref),
 		v1alpha1.ChartRepository{}.OpenAPIModelName():            schema_pkg_apis_platform_v1alpha1_ChartRepository(ref),
@@ -84,7 +86,9 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.EngineBackup{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_EngineBackup(ref),
 		v1alpha1.EngineList{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineList(ref),
 		v1alpha1.EnginePlan{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EnginePlan(ref),
+		v1alpha1.EngineRollout{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_EngineRollout(ref),
 		v1alpha1.EngineSpec{}.OpenAPIModelName():                 schema_pkg_apis_platform_v1alpha1_EngineSpec(ref),
+		v1alpha1.EngineStatus{}.OpenAPIModelName():               schema_pkg_apis_platform_v1alpha1_EngineStatus(ref),
 		v1alpha1.EngineVersion{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_EngineVersion(ref),
 		v1alpha1.FailedUpgrade{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_FailedUpgrade(ref),
 		v1alpha1.FieldChange{}.OpenAPIModelName():                schema_pkg_apis_platform_v1alpha1_FieldChange(ref),
@@ -94,6 +98,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.ReadyRevision{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReadyRevision(ref),
 		v1alpha1.ReleaseAction{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_ReleaseAction(ref),
 		v1alpha1.RestoreOutcome{}.OpenAPIModelName():             schema_pkg_apis_platform_v1alpha1_RestoreOutcome(ref),
+		v1alpha1.RolloutStatus{}.OpenAPIModelName():              schema_pkg_apis_platform_v1alpha1_RolloutStatus(ref),
 		v1alpha1.SelfStoreQuotaReview{}.OpenAPIModelName():       schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReview(ref),
 		v1alpha1.SelfStoreQuotaReviewSpec{}.OpenAPIModelName():   schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewSpec(ref),
 		v1alpha1.SelfStoreQuotaReviewStatus{}.OpenAPIModelName(): schema_pkg_apis_platform_v1alpha1_SelfStoreQuotaReviewStatus(ref),
@@ -2691,6 +2696,26 @@ func schema_k8sio_apimachinery_pkg_runtime_Unknown(ref common.ReferenceCallback)
 	}
 }
 
+func schema_apimachinery_pkg_util_intstr_IntOrString(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.EmbedOpenAPIDefinitionIntoV2Extension(common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IntOrString is a type that can hold an int32 or a string.  When used in JSON or YAML marshalling and unmarshalling, it produces or consumes the inner type.  This allows you to have, for example, a JSON field that can accept a name or number.",
+				OneOf:       common.GenerateOpenAPIV3OneOfSchema(intstr.IntOrString{}.OpenAPIV3OneOfTypes()),
+				Format:      intstr.IntOrString{}.OpenAPISchemaFormat(),
+			},
+		},
+	}, common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IntOrString is a type that can hold an int32 or a string.  When used in JSON or YAML marshalling and unmarshalling, it produces or consumes the inner type.  This allows you to have, for example, a JSON field that can accept a name or number.",
+				Type:        intstr.IntOrString{}.OpenAPISchemaType(),
+				Format:      intstr.IntOrString{}.OpenAPISchemaFormat(),
+			},
+		},
+	})
+}
+
 func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3053,12 +3078,19 @@ func schema_pkg_apis_platform_v1alpha1_Engine(ref common.ReferenceCallback) comm
 							Ref:         ref(v1alpha1.EngineSpec{}.OpenAPIModelName()),
 						},
 					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is how far the stores have come to the engine's default version. Only the provisioner writes it.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.EngineStatus{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"spec"},
 			},
 		},
 		Dependencies: []string{
-			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.EngineSpec{}.OpenAPIModelName()},
+			v1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.EngineSpec{}.OpenAPIModelName(), v1alpha1.EngineStatus{}.OpenAPIModelName()},
 	}
 }
 
@@ -3199,6 +3231,65 @@ func schema_pkg_apis_platform_v1alpha1_EnginePlan(ref common.ReferenceCallback) 
 	}
 }
 
+func schema_pkg_apis_platform_v1alpha1_EngineRollout(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EngineRollout says how stores come to the engine's default version.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"paused": {
+						SchemaProps: spec.SchemaProps{
+							Description: "paused begins no upgrade while it is true. Those under way come to their end.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"waves": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "waves are the sizes of the waves, each a number of stores or a percentage of those that follow the default, rounded up. The last one is repeated until all are upgraded. Left empty they are 1, 5% and 25%.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(intstr.IntOrString{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"pauseSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pauseSeconds is how long the stores of a wave are watched, once all are ready, before the next one begins. Left empty it is 300.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"maxConcurrency": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxConcurrency is how many stores are upgraded at a time: a number, or a percentage of those that follow the default, rounded up. Left empty it is 10.",
+							Ref:         ref(intstr.IntOrString{}.OpenAPIModelName()),
+						},
+					},
+					"maxFailures": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxFailures is how many upgrades may fail before no more are begun: a number, or a percentage of those begun so far, rounded down. Left empty it is 5%.",
+							Ref:         ref(intstr.IntOrString{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			intstr.IntOrString{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3250,7 +3341,7 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 					},
 					"defaultVersion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultVersion is the version of a store that names none. It must be one of versions.",
+							Description: "defaultVersion is the version of a store that names none. It must be one of versions. With a rollout the stores that follow it are upgraded to it.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3366,12 +3457,67 @@ func schema_pkg_apis_platform_v1alpha1_EngineSpec(ref common.ReferenceCallback) 
 							Format:      "int32",
 						},
 					},
+					"rollout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "rollout says how the stores whose upgradePolicy is Automatic come to another default version: in waves, until too many upgrades fail. Without it another default version is for new stores alone; an empty one is all defaults.",
+							Ref:         ref(v1alpha1.EngineRollout{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"chart", "versions", "defaultVersion", "plans", "defaultPlan", "storefront"},
 			},
 		},
 		Dependencies: []string{
-			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.AdminLogin{}.OpenAPIModelName(), v1alpha1.ChartSource{}.OpenAPIModelName(), v1alpha1.Credential{}.OpenAPIModelName(), v1alpha1.EngineBackup{}.OpenAPIModelName(), v1alpha1.EnginePlan{}.OpenAPIModelName(), v1alpha1.EngineVersion{}.OpenAPIModelName(), v1alpha1.Storefront{}.OpenAPIModelName(), v1alpha1.ValueMapping{}.OpenAPIModelName()},
+			runtime.RawExtension{}.OpenAPIModelName(), v1alpha1.AdminLogin{}.OpenAPIModelName(), v1alpha1.ChartSource{}.OpenAPIModelName(), v1alpha1.Credential{}.OpenAPIModelName(), v1alpha1.EngineBackup{}.OpenAPIModelName(), v1alpha1.EnginePlan{}.OpenAPIModelName(), v1alpha1.EngineRollout{}.OpenAPIModelName(), v1alpha1.EngineVersion{}.OpenAPIModelName(), v1alpha1.Storefront{}.OpenAPIModelName(), v1alpha1.ValueMapping{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_EngineStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "EngineStatus is what has become of an engine's default version.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the metadata.generation that this status describes.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions tell what is true of the rollout. RolledOut is True when every store that can be is at the default version; Reconciling is there while stores are upgraded, and Stalled while the rollout is halted.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"rollout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "rollout is how far the default version has come. It is there while spec.rollout is.",
+							Ref:         ref(v1alpha1.RolloutStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName(), v1alpha1.RolloutStatus{}.OpenAPIModelName()},
 	}
 }
 
@@ -3789,6 +3935,108 @@ func schema_pkg_apis_platform_v1alpha1_RestoreOutcome(ref common.ReferenceCallba
 					},
 				},
 				Required: []string{"backup", "time", "result"},
+			},
+		},
+		Dependencies: []string{
+			v1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_platform_v1alpha1_RolloutStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutStatus is how far the stores that follow the default version have come.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version that is rolled out.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase sums the rollout up.\n\n\nPossible enum values:\n - `\"Complete\"` is a rollout that has upgraded every store that can be.\n - `\"Halted\"` is a rollout that begins nothing because too many upgrades failed.\n - `\"Paused\"` is a rollout that begins nothing, as spec.rollout.paused asks for.\n - `\"Progressing\"` is a rollout that upgrades stores, or watches them before the next wave.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Complete", "Halted", "Paused", "Progressing"},
+						},
+					},
+					"wave": {
+						SchemaProps: spec.SchemaProps{
+							Description: "wave is the wave that was begun last, and waves how many there will have been.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"waves": {
+						SchemaProps: spec.SchemaProps{
+							Description: "waves is how many there will have been as it looks now.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is how many stores follow the default version. Each of them is updated, waiting or left out.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"updated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "updated is how many of them ask for the version.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ready is how many of the updated sell with it.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is how many of the updated failed to, and run what they ran before or not at all.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"waiting": {
+						SchemaProps: spec.SchemaProps{
+							Description: "waiting is how many stores wait for their wave.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"leftOut": {
+						SchemaProps: spec.SchemaProps{
+							Description: "leftOut is how many stores cannot be upgraded as they are, being suspended, hibernated or not ready. They are upgraded when they can be.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"nextWaveTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nextWaveTime is when the next wave begins, if all stay ready until then.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message tells what goes on. It names stores that failed, and what helps.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"version", "phase"},
 			},
 		},
 		Dependencies: []string{
@@ -4797,9 +5045,17 @@ func schema_pkg_apis_platform_v1alpha1_StoreSpec(ref common.ReferenceCallback) c
 					},
 					"version": {
 						SchemaProps: spec.SchemaProps{
-							Description: "version is the engine's version to run. Left empty at creation it becomes the engine's default version and stays there; change it to upgrade.",
+							Description: "version is the engine's version to run. Left empty at creation it becomes the engine's default version; change it to upgrade.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"upgradePolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "upgradePolicy says whether the version follows the engine's default version: with Automatic the engine's rollout changes it, with Manual nobody but who changes the store. Left empty at creation it becomes Automatic if the version is left empty too, and else Manual. Who changes the version of an Automatic store makes it Manual.\n\n\nPossible enum values:\n - `\"Automatic\"` is a store that the engine's rollout upgrades.\n - `\"Manual\"` is a store that keeps its version until it is changed.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Automatic", "Manual"},
 						},
 					},
 					"plan": {
@@ -4914,7 +5170,7 @@ func schema_pkg_apis_platform_v1alpha1_StoreStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "conditions tell what is true of the store. Ready sums them up: it is True only when the storefront has answered as a shop that sells. The others are NamespaceReady, SecretsReady, ReleaseInstalled, WorkloadReady, RouteReady and StorefrontReady, and, while they apply, Reconciling and Stalled.",
+							Description: "conditions tell what is true of the store. Ready sums them up: it is True only when the storefront has answered as a shop that sells. The others are NamespaceReady, SecretsReady, ReleaseInstalled, WorkloadReady, RouteReady and StorefrontReady, and, while they apply, Reconciling, Stalled and UpgradePending.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -36,9 +36,23 @@ const (
 	ConditionStalled = "Stalled"
 )
 
+// The conditions that rollouts set.
+const (
+	// ConditionRolledOut is true of an Engine when every store that follows its
+	// default version, and can be upgraded, is at it.
+	ConditionRolledOut = "RolledOut"
+	// ConditionUpgradePending is true of a Store while it follows the default version
+	// of its engine and has not come to it. It is absent otherwise.
+	ConditionUpgradePending = "UpgradePending"
+)
+
 // ReasonPending is the reason of the Ready condition that the API server
 // writes at creation, before the provisioner has seen the store.
 const ReasonPending = "Pending"
+
+// ReasonVersionNotOffered is the reason of a store whose engine does not have the
+// version that the store asks for.
+const ReasonVersionNotOffered = "VersionNotOffered"
 
 // ReasonQueued is the reason of Reconciling, and of the Ready condition of a new
 // store, while the store waits for a worker of the provisioner.

@@ -4,11 +4,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // +genclient
 // +genclient:nonNamespaced
-// +genclient:noStatus
+// +k8s:supportsSubresource="/status"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // Engine is a kind of shop software that the cluster offers: the chart that
@@ -25,6 +26,12 @@ type Engine struct {
 
 	// spec is what the engine offers.
 	Spec EngineSpec `json:"spec"`
+
+	// status is how far the stores have come to the engine's default version. Only
+	// the provisioner writes it.
+	//
+	// +optional
+	Status EngineStatus `json:"status,omitempty"`
 }
 
 // EngineSpec is what an engine offers and how the provisioner installs it.
@@ -58,7 +65,7 @@ type EngineSpec struct {
 	Versions []EngineVersion `json:"versions"`
 
 	// defaultVersion is the version of a store that names none. It must be one
-	// of versions.
+	// of versions. With a rollout the stores that follow it are upgraded to it.
 	//
 	// +k8s:required
 	// +k8s:maxLength=63
@@ -152,6 +159,58 @@ type EngineSpec struct {
 	// +k8s:minimum=10
 	// +k8s:maximum=86400
 	ProgressDeadlineSeconds int32 `json:"progressDeadlineSeconds,omitempty"`
+
+	// rollout says how the stores whose upgradePolicy is Automatic come to another
+	// default version: in waves, until too many upgrades fail. Without it another
+	// default version is for new stores alone; an empty one is all defaults.
+	//
+	// +optional
+	// +k8s:optional
+	Rollout *EngineRollout `json:"rollout,omitempty"`
+}
+
+// EngineRollout says how stores come to the engine's default version.
+type EngineRollout struct {
+	// paused begins no upgrade while it is true. Those under way come to their end.
+	//
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
+	// waves are the sizes of the waves, each a number of stores or a percentage of
+	// those that follow the default, rounded up. The last one is repeated until all
+	// are upgraded. Left empty they are 1, 5% and 25%.
+	//
+	// +optional
+	// +listType=atomic
+	// +k8s:optional
+	// +k8s:maxItems=32
+	// +k8s:eachVal=+k8s:opaqueType
+	Waves []intstr.IntOrString `json:"waves,omitempty"`
+
+	// pauseSeconds is how long the stores of a wave are watched, once all are ready,
+	// before the next one begins. Left empty it is 300.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:minimum=0
+	// +k8s:maximum=604800
+	PauseSeconds *int32 `json:"pauseSeconds,omitempty"`
+
+	// maxConcurrency is how many stores are upgraded at a time: a number, or a
+	// percentage of those that follow the default, rounded up. Left empty it is 10.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	MaxConcurrency *intstr.IntOrString `json:"maxConcurrency,omitempty"`
+
+	// maxFailures is how many upgrades may fail before no more are begun: a number,
+	// or a percentage of those begun so far, rounded down. Left empty it is 5%.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	MaxFailures *intstr.IntOrString `json:"maxFailures,omitempty"`
 }
 
 // ChartSource is where a Helm chart comes from. Exactly one member is set.
@@ -493,6 +552,115 @@ type StorefrontCheck struct {
 	// +k8s:maxLength=512
 	Contains string `json:"contains,omitempty"`
 }
+
+// EngineStatus is what has become of an engine's default version.
+type EngineStatus struct {
+	// observedGeneration is the metadata.generation that this status describes.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions tell what is true of the rollout. RolledOut is True when every store
+	// that can be is at the default version; Reconciling is there while stores are
+	// upgraded, and Stalled while the rollout is halted.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +k8s:optional
+	// +k8s:listType=map
+	// +k8s:listMapKey=type
+	// +k8s:eachVal=+k8s:opaqueType
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// rollout is how far the default version has come. It is there while spec.rollout
+	// is.
+	//
+	// +optional
+	// +k8s:optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+}
+
+// RolloutStatus is how far the stores that follow the default version have come.
+type RolloutStatus struct {
+	// version is the version that is rolled out.
+	//
+	// +k8s:required
+	Version string `json:"version"`
+
+	// phase sums the rollout up.
+	//
+	// +k8s:required
+	Phase RolloutPhase `json:"phase"`
+
+	// wave is the wave that was begun last, and waves how many there will have been.
+	//
+	// +optional
+	Wave int32 `json:"wave,omitempty"`
+	// waves is how many there will have been as it looks now.
+	//
+	// +optional
+	Waves int32 `json:"waves,omitempty"`
+
+	// total is how many stores follow the default version. Each of them is updated,
+	// waiting or left out.
+	//
+	// +optional
+	Total int32 `json:"total,omitempty"`
+	// updated is how many of them ask for the version.
+	//
+	// +optional
+	Updated int32 `json:"updated,omitempty"`
+	// ready is how many of the updated sell with it.
+	//
+	// +optional
+	Ready int32 `json:"ready,omitempty"`
+	// failed is how many of the updated failed to, and run what they ran before or not
+	// at all.
+	//
+	// +optional
+	Failed int32 `json:"failed,omitempty"`
+	// waiting is how many stores wait for their wave.
+	//
+	// +optional
+	Waiting int32 `json:"waiting,omitempty"`
+	// leftOut is how many stores cannot be upgraded as they are, being suspended,
+	// hibernated or not ready. They are upgraded when they can be.
+	//
+	// +optional
+	LeftOut int32 `json:"leftOut,omitempty"`
+
+	// nextWaveTime is when the next wave begins, if all stay ready until then.
+	//
+	// +optional
+	// +k8s:optional
+	// +k8s:opaqueType
+	NextWaveTime *metav1.Time `json:"nextWaveTime,omitempty"`
+
+	// message tells what goes on. It names stores that failed, and what helps.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// RolloutPhase sums a rollout up.
+//
+// +enum
+// +k8s:enum
+type RolloutPhase string
+
+// The phases of a rollout.
+const (
+	// RolloutProgressing is a rollout that upgrades stores, or watches them before
+	// the next wave.
+	RolloutProgressing RolloutPhase = "Progressing"
+	// RolloutPaused is a rollout that begins nothing, as spec.rollout.paused asks for.
+	RolloutPaused RolloutPhase = "Paused"
+	// RolloutHalted is a rollout that begins nothing because too many upgrades failed.
+	RolloutHalted RolloutPhase = "Halted"
+	// RolloutComplete is a rollout that has upgraded every store that can be.
+	RolloutComplete RolloutPhase = "Complete"
+)
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -9,6 +9,14 @@ import (
 // nothing of the store is left in the cluster, and only then the Store goes.
 const Finalizer = "platform.dev/provisioner"
 
+// The annotations that a rollout puts on a store together with the version.
+const (
+	// AnnotationRolloutVersion is the version that the rollout gave to the store.
+	AnnotationRolloutVersion = "platform.dev/rollout-version"
+	// AnnotationRolloutWave is the number of the wave that the store came with.
+	AnnotationRolloutWave = "platform.dev/rollout-wave"
+)
+
 // +genclient
 // +genclient:method=GetCredentials,verb=get,subresource=credentials,result=platform.dev/stores/pkg/apis/platform/v1alpha1.StoreCredentials
 // +genclient:method=GetHistory,verb=get,subresource=history,result=platform.dev/stores/pkg/apis/platform/v1alpha1.StoreHistory
@@ -51,12 +59,22 @@ type StoreSpec struct {
 	Engine string `json:"engine"`
 
 	// version is the engine's version to run. Left empty at creation it becomes
-	// the engine's default version and stays there; change it to upgrade.
+	// the engine's default version; change it to upgrade.
 	//
 	// +optional
 	// +k8s:optional
 	// +k8s:maxLength=63
 	Version string `json:"version,omitempty"`
+
+	// upgradePolicy says whether the version follows the engine's default version:
+	// with Automatic the engine's rollout changes it, with Manual nobody but who
+	// changes the store. Left empty at creation it becomes Automatic if the version
+	// is left empty too, and else Manual. Who changes the version of an Automatic
+	// store makes it Manual.
+	//
+	// +optional
+	// +k8s:optional
+	UpgradePolicy UpgradePolicy `json:"upgradePolicy,omitempty"`
 
 	// plan names the engine's plan that sizes the store: its resource quota,
 	// its limits and the size of its parts. Left empty at creation it becomes
@@ -161,6 +179,20 @@ type StoreRestore struct {
 	Time metav1.Time `json:"time"`
 }
 
+// UpgradePolicy says who changes a store's version.
+//
+// +enum
+// +k8s:enum
+type UpgradePolicy string
+
+// The upgrade policies of a store.
+const (
+	// UpgradePolicyAutomatic is a store that the engine's rollout upgrades.
+	UpgradePolicyAutomatic UpgradePolicy = "Automatic"
+	// UpgradePolicyManual is a store that keeps its version until it is changed.
+	UpgradePolicyManual UpgradePolicy = "Manual"
+)
+
 // PowerState says whether a store's workload runs.
 //
 // +enum
@@ -199,7 +231,8 @@ type StoreStatus struct {
 	// conditions tell what is true of the store. Ready sums them up: it is True
 	// only when the storefront has answered as a shop that sells. The others are
 	// NamespaceReady, SecretsReady, ReleaseInstalled, WorkloadReady, RouteReady
-	// and StorefrontReady, and, while they apply, Reconciling and Stalled.
+	// and StorefrontReady, and, while they apply, Reconciling, Stalled and
+	// UpgradePending.
 	//
 	// +optional
 	// +listType=map

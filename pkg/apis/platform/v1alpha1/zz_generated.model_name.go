@@ -58,8 +58,18 @@ func (in EnginePlan) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EngineRollout) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.EngineRollout"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EngineSpec) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.EngineSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EngineStatus) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.EngineStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -105,6 +115,11 @@ func (in ReleaseAction) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RestoreOutcome) OpenAPIModelName() string {
 	return "dev.platform.v1alpha1.RestoreOutcome"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutStatus) OpenAPIModelName() string {
+	return "dev.platform.v1alpha1.RolloutStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

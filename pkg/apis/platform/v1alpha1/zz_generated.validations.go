@@ -18,6 +18,7 @@ import (
 	validate "k8s.io/apimachinery/pkg/api/validate"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	runtime "k8s.io/apimachinery/pkg/runtime"
+	intstr "k8s.io/apimachinery/pkg/util/intstr"
 	sets "k8s.io/apimachinery/pkg/util/sets"
 	field "k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -32,7 +33,7 @@ func RegisterValidations(scheme *runtime.Scheme) error {
 		(*Engine)(nil),
 		func(ctx context.Context, op operation.Operation, obj, oldObj interface{}) field.ErrorList {
 			switch op.Request.SubresourcePath() {
-			case "/":
+			case "/", "/status":
 				return Validate_Engine(
 					ctx, op, nil, /* fldPath */
 					obj.(*Engine),
@@ -725,6 +726,28 @@ func Validate_Engine(
 		errs = append(errs, fn(fldPath.Child("spec"), &obj.Spec, oldVal, oldObj != nil)...)
 	}
 
+	{ // field Engine.Status
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *EngineStatus,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_EngineStatus(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *Engine) *EngineStatus {
+				return &oldObj.Status
+			})
+		errs = append(errs, fn(fldPath.Child("status"), &obj.Status, oldVal, oldObj != nil)...)
+	}
+
 	return errs
 }
 
@@ -945,6 +968,139 @@ func Validate_EnginePlan(
 				return oldObj.Values
 			})
 		errs = append(errs, fn(fldPath.Child("values"), obj.Values, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_EngineRollout validates an instance of EngineRollout according
+// to declarative validation rules in the API schema.
+func Validate_EngineRollout(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *EngineRollout) (errs field.ErrorList) {
+
+	// field EngineRollout.Paused has no validation
+
+	{ // field EngineRollout.Waves
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []intstr.IntOrString,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.MaxItems(ctx, op, fldPath, obj, oldObj, 32).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if e := validate.OptionalSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineRollout) []intstr.IntOrString {
+				return oldObj.Waves
+			})
+		errs = append(errs, fn(fldPath.Child("waves"), obj.Waves, oldVal, oldObj != nil)...)
+	}
+
+	{ // field EngineRollout.PauseSeconds
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *int32,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			if e := validate.Maximum(ctx, op, fldPath, obj, oldObj, 604800); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			if e := validate.Minimum(ctx, op, fldPath, obj, oldObj, 0); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineRollout) *int32 {
+				return oldObj.PauseSeconds
+			})
+		errs = append(errs, fn(fldPath.Child("pauseSeconds"), obj.PauseSeconds, oldVal, oldObj != nil)...)
+	}
+
+	{ // field EngineRollout.MaxConcurrency
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *intstr.IntOrString,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineRollout) *intstr.IntOrString {
+				return oldObj.MaxConcurrency
+			})
+		errs = append(errs, fn(fldPath.Child("maxConcurrency"), obj.MaxConcurrency, oldVal, oldObj != nil)...)
+	}
+
+	{ // field EngineRollout.MaxFailures
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *intstr.IntOrString,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineRollout) *intstr.IntOrString {
+				return oldObj.MaxFailures
+			})
+		errs = append(errs, fn(fldPath.Child("maxFailures"), obj.MaxFailures, oldVal, oldObj != nil)...)
 	}
 
 	return errs
@@ -1454,6 +1610,110 @@ func Validate_EngineSpec(
 		errs = append(errs, fn(fldPath.Child("progressDeadlineSeconds"), &obj.ProgressDeadlineSeconds, oldVal, oldObj != nil)...)
 	}
 
+	{ // field EngineSpec.Rollout
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *EngineRollout,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_EngineRollout(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineSpec) *EngineRollout {
+				return oldObj.Rollout
+			})
+		errs = append(errs, fn(fldPath.Child("rollout"), obj.Rollout, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+// Validate_EngineStatus validates an instance of EngineStatus according
+// to declarative validation rules in the API schema.
+func Validate_EngineStatus(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *EngineStatus) (errs field.ErrorList) {
+
+	// field EngineStatus.ObservedGeneration has no validation
+
+	{ // field EngineStatus.Conditions
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj []v1.Condition,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalSlice(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// lists with map semantics require unique keys
+			if e := validate.ValSliceUnique(ctx, op, fldPath, obj, oldObj,
+				func(a *v1.Condition, b *v1.Condition) bool { return a.Type == b.Type }); len(e) != 0 {
+				errs = append(errs, e...)
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineStatus) []v1.Condition {
+				return oldObj.Conditions
+			})
+		errs = append(errs, fn(fldPath.Child("conditions"), obj.Conditions, oldVal, oldObj != nil)...)
+	}
+
+	{ // field EngineStatus.Rollout
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *RolloutStatus,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_RolloutStatus(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *EngineStatus) *RolloutStatus {
+				return oldObj.Rollout
+			})
+		errs = append(errs, fn(fldPath.Child("rollout"), obj.Rollout, oldVal, oldObj != nil)...)
+	}
+
 	return errs
 }
 
@@ -1934,6 +2194,128 @@ func Validate_RollbackData(
 		errs = append(errs, e...)
 	}
 
+	return errs
+}
+
+var symbolsForRolloutPhase = sets.New(RolloutComplete, RolloutHalted, RolloutPaused, RolloutProgressing)
+
+// Validate_RolloutPhase validates an instance of RolloutPhase according
+// to declarative validation rules in the API schema.
+func Validate_RolloutPhase(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *RolloutPhase) (errs field.ErrorList) {
+
+	if e := validate.Enum(ctx, op, fldPath, obj, oldObj, symbolsForRolloutPhase, nil); len(e) != 0 {
+		errs = append(errs, e...)
+	}
+
+	return errs
+}
+
+// Validate_RolloutStatus validates an instance of RolloutStatus according
+// to declarative validation rules in the API schema.
+func Validate_RolloutStatus(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *RolloutStatus) (errs field.ErrorList) {
+
+	{ // field RolloutStatus.Version
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *string,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *RolloutStatus) *string {
+				return &oldObj.Version
+			})
+		errs = append(errs, fn(fldPath.Child("version"), &obj.Version, oldVal, oldObj != nil)...)
+	}
+
+	{ // field RolloutStatus.Phase
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *RolloutPhase,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.RequiredValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				errs = append(errs, e...)
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_RolloutPhase(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *RolloutStatus) *RolloutPhase {
+				return &oldObj.Phase
+			})
+		errs = append(errs, fn(fldPath.Child("phase"), &obj.Phase, oldVal, oldObj != nil)...)
+	}
+
+	// field RolloutStatus.Wave has no validation
+	// field RolloutStatus.Waves has no validation
+	// field RolloutStatus.Total has no validation
+	// field RolloutStatus.Updated has no validation
+	// field RolloutStatus.Ready has no validation
+	// field RolloutStatus.Failed has no validation
+	// field RolloutStatus.Waiting has no validation
+	// field RolloutStatus.LeftOut has no validation
+
+	{ // field RolloutStatus.NextWaveTime
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *v1.Time,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if equality.Semantic.DeepEqual(obj, oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalPointer(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *RolloutStatus) *v1.Time {
+				return oldObj.NextWaveTime
+			})
+		errs = append(errs, fn(fldPath.Child("nextWaveTime"), obj.NextWaveTime, oldVal, oldObj != nil)...)
+	}
+
+	// field RolloutStatus.Message has no validation
 	return errs
 }
 
@@ -2846,6 +3228,36 @@ func Validate_StoreSpec(
 				return &oldObj.Version
 			})
 		errs = append(errs, fn(fldPath.Child("version"), &obj.Version, oldVal, oldObj != nil)...)
+	}
+
+	{ // field StoreSpec.UpgradePolicy
+		fn := func(
+			fldPath *field.Path,
+			obj, oldObj *UpgradePolicy,
+			oldValueCorrelated bool) (errs field.ErrorList) {
+			// don't revalidate unchanged data
+			if oldValueCorrelated && op.Type == operation.Update {
+				if obj == oldObj || (obj != nil && oldObj != nil && *obj == *oldObj) {
+					return nil
+				}
+			}
+			// call field-attached validations
+			earlyReturn := false
+			if e := validate.OptionalValue(ctx, op, fldPath, obj, oldObj).MarkShortCircuit(); len(e) != 0 {
+				earlyReturn = true
+			}
+			if earlyReturn {
+				return // do not proceed
+			}
+			// call the type's validation function
+			errs = append(errs, Validate_UpgradePolicy(ctx, op, fldPath, obj, oldObj)...)
+			return
+		}
+		oldVal := safe.Field(oldObj,
+			func(oldObj *StoreSpec) *UpgradePolicy {
+				return &oldObj.UpgradePolicy
+			})
+		errs = append(errs, fn(fldPath.Child("upgradePolicy"), &obj.UpgradePolicy, oldVal, oldObj != nil)...)
 	}
 
 	{ // field StoreSpec.Plan
@@ -3762,6 +4174,21 @@ func Validate_StorefrontCheck(
 				return &oldObj.Contains
 			})
 		errs = append(errs, fn(fldPath.Child("contains"), &obj.Contains, oldVal, oldObj != nil)...)
+	}
+
+	return errs
+}
+
+var symbolsForUpgradePolicy = sets.New(UpgradePolicyAutomatic, UpgradePolicyManual)
+
+// Validate_UpgradePolicy validates an instance of UpgradePolicy according
+// to declarative validation rules in the API schema.
+func Validate_UpgradePolicy(
+	ctx context.Context, op operation.Operation, fldPath *field.Path,
+	obj, oldObj *UpgradePolicy) (errs field.ErrorList) {
+
+	if e := validate.Enum(ctx, op, fldPath, obj, oldObj, symbolsForUpgradePolicy, nil); len(e) != 0 {
+		errs = append(errs, e...)
 	}
 
 	return errs

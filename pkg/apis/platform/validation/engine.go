@@ -5,10 +5,12 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -37,6 +39,7 @@ func ValidateEngine(engine *platform.Engine) field.ErrorList {
 		}
 	}
 	errs = append(errs, validateAdminLogin(spec, path.Child("adminLogin"))...)
+	errs = append(errs, validateRollout(spec.Rollout, path.Child("rollout"))...)
 	return append(errs, validateStorefront(&spec.Storefront, path.Child("storefront"))...)
 }
 
@@ -44,6 +47,47 @@ func ValidateEngine(engine *platform.Engine) field.ErrorList {
 func ValidateEngineUpdate(engine, old *platform.Engine) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&engine.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return append(errs, ValidateEngine(engine)...)
+}
+
+// ValidateEngineStatusUpdate returns every fault of a new status.
+func ValidateEngineStatusUpdate(engine, old *platform.Engine) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&engine.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	return append(errs, validateConditions(engine.Status.Conditions)...)
+}
+
+func validateRollout(rollout *platform.EngineRollout, path *field.Path) field.ErrorList {
+	if rollout == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	for i := range rollout.Waves {
+		errs = append(errs, validateShare(&rollout.Waves[i], 1, path.Child("waves").Index(i))...)
+	}
+	errs = append(errs, validateShare(rollout.MaxConcurrency, 1, path.Child("maxConcurrency"))...)
+	return append(errs, validateShare(rollout.MaxFailures, 0, path.Child("maxFailures"))...)
+}
+
+// percentage is one as a rollout takes it.
+var percentage = regexp.MustCompile(`^(0|[1-9][0-9]?|100)%$`)
+
+// validateShare checks a number of stores or a percentage of them.
+func validateShare(value *intstr.IntOrString, least int, path *field.Path) field.ErrorList {
+	if value == nil {
+		return nil
+	}
+	number, isNumber := value.IntValue(), value.Type == intstr.Int
+	if percentage.MatchString(value.StrVal) {
+		number, _ = strconv.Atoi(strings.TrimSuffix(value.StrVal, "%"))
+		isNumber = true
+	}
+	if isNumber && number >= least {
+		return nil
+	}
+	message := fmt.Sprintf(`must be a number of stores from %d on, or a percentage from "%d%%" to "100%%"`, least, least)
+	if least > 0 {
+		message += "; to begin no upgrades set spec.rollout.paused"
+	}
+	return field.ErrorList{field.Invalid(path, value.String(), message)}
 }
 
 func validateVersions(spec *platform.EngineSpec, path *field.Path) field.ErrorList {

@@ -6,6 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	"platform.dev/stores/pkg/apis/platform"
 )
@@ -60,6 +62,24 @@ func TestValidateEngine(t *testing.T) {
 		{"check of another host", func(s *platform.EngineSpec) { s.Storefront.Checks[0].Path = "//evil.example.com" }, "spec.storefront.checks[0].path"},
 		{"check with a line break", func(s *platform.EngineSpec) { s.Storefront.Checks[0].Path = "/a\r\nX: y" }, "spec.storefront.checks[0].path"},
 		{"admin path that is a URL", func(s *platform.EngineSpec) { s.Storefront.AdminPath = "https://evil.example.com" }, "spec.storefront.adminPath"},
+		{"rollout of all defaults", func(s *platform.EngineSpec) { s.Rollout = &platform.EngineRollout{} }, ""},
+		{"rollout", func(s *platform.EngineSpec) {
+			s.Rollout = &platform.EngineRollout{
+				Waves:          []intstr.IntOrString{intstr.FromInt32(1), intstr.FromString("1%"), intstr.FromString("100%")},
+				MaxConcurrency: share("5%"), MaxFailures: share("0%"),
+			}
+		}, ""},
+		{"wave of none", func(s *platform.EngineSpec) {
+			s.Rollout = &platform.EngineRollout{Waves: []intstr.IntOrString{intstr.FromInt32(1), intstr.FromInt32(0)}}
+		}, "spec.rollout.waves[1]"},
+		{"wave of more than all", func(s *platform.EngineSpec) {
+			s.Rollout = &platform.EngineRollout{Waves: []intstr.IntOrString{intstr.FromString("101%")}}
+		}, "spec.rollout.waves[0]"},
+		{"wave that is a number in quotes", func(s *platform.EngineSpec) {
+			s.Rollout = &platform.EngineRollout{Waves: []intstr.IntOrString{intstr.FromString("5")}}
+		}, "spec.rollout.waves[0]"},
+		{"nobody at a time", func(s *platform.EngineSpec) { s.Rollout = &platform.EngineRollout{MaxConcurrency: share("0%")} }, "spec.rollout.maxConcurrency"},
+		{"fewer failures than none", func(s *platform.EngineSpec) { s.Rollout = &platform.EngineRollout{MaxFailures: share("-1")} }, "spec.rollout.maxFailures"},
 		{"no admin path", func(s *platform.EngineSpec) { s.Storefront.AdminPath = "" }, ""},
 	}
 	for _, test := range tests {
@@ -70,6 +90,17 @@ func TestValidateEngine(t *testing.T) {
 			expect(t, ValidateEngine(engine), test.want)
 		})
 	}
+}
+
+func share(text string) *intstr.IntOrString { return ptr.To(intstr.Parse(text)) }
+
+func TestValidateEngineStatusUpdate(t *testing.T) {
+	t.Parallel()
+	old := newEngine()
+	old.ResourceVersion = "1"
+	engine := old.DeepCopy()
+	engine.Status.Conditions = []metav1.Condition{{Type: "RolledOut", Status: "Perhaps", Reason: "Complete", LastTransitionTime: metav1.Now()}}
+	expect(t, ValidateEngineStatusUpdate(engine, old), "status.conditions[0].status")
 }
 
 func TestValidateEngineUpdate(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -48,12 +49,16 @@ func ValidateStoreUpdate(store, old *platform.Store) field.ErrorList {
 // ValidateStoreStatusUpdate returns every fault of a new status.
 func ValidateStoreStatusUpdate(store, old *platform.Store) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&store.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	faults := metav1validation.ValidateConditions(store.Status.Conditions, field.NewPath("status", "conditions"))
+	return append(errs, validateConditions(store.Status.Conditions)...)
+}
+
+func validateConditions(conditions []metav1.Condition) field.ErrorList {
+	faults := metav1validation.ValidateConditions(conditions, field.NewPath("status", "conditions"))
 	for _, fault := range faults {
 		// Unlike those of built-in types, our tags leave conditions to this function.
 		fault.CoveredByDeclarative = false
 	}
-	return append(errs, faults...)
+	return faults
 }
 
 // validateTitle refuses what cannot be shown as it is written: control

@@ -22,6 +22,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "Default", Type: "string", Description: "The version of a store that names none."},
 	{Name: "Versions", Type: "string", Description: "The versions offered."},
 	{Name: "Plans", Type: "string", Description: "The plans offered."},
+	{Name: "Rollout", Type: "string", Description: "How far the stores that follow the default version have come to it."},
 	{Name: "Age", Type: "string", Description: "The time since the engine was created."},
 }
 
@@ -36,8 +37,16 @@ func cells(obj runtime.Object) []any {
 	}
 	return []any{
 		engine.Name, engine.Spec.DisplayName, engine.Spec.DefaultVersion,
-		strings.Join(versions, ","), strings.Join(plans, ","), table.Age(engine.CreationTimestamp),
+		strings.Join(versions, ","), strings.Join(plans, ","), rollout(engine.Status.Rollout), table.Age(engine.CreationTimestamp),
 	}
+}
+
+// rollout is such as "Progressing 3/12".
+func rollout(status *platform.RolloutStatus) string {
+	if status == nil {
+		return "<none>"
+	}
+	return fmt.Sprintf("%s %d/%d", status.Phase, status.Updated, status.Total)
 }
 
 // REST serves engines.
@@ -50,8 +59,8 @@ var _ rest.CategoriesProvider = &REST{}
 // Categories are the groups of resources that engines are listed with.
 func (*REST) Categories() []string { return []string{"platform"} }
 
-// NewREST returns the REST storage of engines.
-func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*REST, error) {
+// NewREST returns the REST storage of engines and of engines/status.
+func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*REST, *StatusREST, error) {
 	strategy := strategy{rest.DeclarativeValidation{Scheme: scheme}, names.SimpleNameGenerator}
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &platform.Engine{} },
@@ -61,10 +70,14 @@ func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*
 		CreateStrategy:            strategy,
 		UpdateStrategy:            strategy,
 		DeleteStrategy:            strategy,
+		ResetFieldsStrategy:       strategy,
 		TableConvertor:            table.Convertor{Columns: columns, Cells: cells},
 	}
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optionsGetter}); err != nil {
-		return nil, fmt.Errorf("completing the storage of engines: %w", err)
+		return nil, nil, fmt.Errorf("completing the storage of engines: %w", err)
 	}
-	return &REST{store}, nil
+	status := *store
+	status.UpdateStrategy = statusStrategy{strategy}
+	status.ResetFieldsStrategy = statusStrategy{strategy}
+	return &REST{store}, &StatusREST{&status}, nil
 }

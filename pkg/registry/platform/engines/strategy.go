@@ -9,8 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/apis/platform/validation"
 )
 
@@ -24,6 +26,7 @@ var (
 	_ rest.RESTCreateStrategy            = strategy{}
 	_ rest.RESTUpdateStrategy            = strategy{}
 	_ rest.RESTDeleteStrategy            = strategy{}
+	_ rest.ResetFieldsStrategy           = strategy{}
 	_ rest.DeclarativeValidationStrategy = strategy{}
 )
 
@@ -37,16 +40,25 @@ func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
 // on purpose.
 func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
+// GetResetFields names what the main resource does not own.
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("status")),
+	}
+}
+
 // PrepareForCreate starts the generations, and writes values as they are stored.
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	engine := obj.(*platform.Engine)
 	engine.Generation = 1
+	engine.Status = platform.EngineStatus{}
 	engine.Spec.Canonicalize()
 }
 
-// PrepareForUpdate counts a generation when the offer changes.
+// PrepareForUpdate keeps the status, and counts a generation when the offer changes.
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	engine, oldEngine := obj.(*platform.Engine), old.(*platform.Engine)
+	engine.Status = oldEngine.Status
 	engine.Spec.Canonicalize()
 	if !apiequality.Semantic.DeepEqual(engine.Spec, oldEngine.Spec) {
 		engine.Generation = oldEngine.Generation + 1

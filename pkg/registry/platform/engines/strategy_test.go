@@ -53,11 +53,41 @@ func TestGeneration(t *testing.T) {
 	}
 }
 
+// The status is the provisioner's alone, and all that it writes there.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	rolled := newEngine()
+	rolled.Status.Rollout = &platform.RolloutStatus{Version: "2.0", Phase: platform.RolloutComplete}
+
+	created := rolled.DeepCopy()
+	strategy{}.PrepareForCreate(t.Context(), created)
+	if created.Status.Rollout != nil {
+		t.Error("a new engine has the status that its creator wrote")
+	}
+	updated := newEngine()
+	updated.Spec.DefaultVersion = "1.0"
+	strategy{}.PrepareForUpdate(t.Context(), updated, rolled)
+	if updated.Status.Rollout == nil {
+		t.Error("an update has taken the status away")
+	}
+	status := rolled.DeepCopy()
+	status.Spec.DefaultVersion, status.Labels = "1.0", map[string]string{"a": "b"}
+	statusStrategy{}.PrepareForUpdate(t.Context(), status, newEngine())
+	if status.Status.Rollout == nil || status.Spec.DefaultVersion != "2.0" || status.Labels != nil {
+		t.Errorf("writing the status made %+v", status)
+	}
+}
+
 func TestCells(t *testing.T) {
 	t.Parallel()
 	got := cells(newEngine())
-	if diff := cmp.Diff([]any{"medusa", "MedusaJS", "2.0", "1.0,2.0", "small,large", "<unknown>"}, got); diff != "" {
+	if diff := cmp.Diff([]any{"medusa", "MedusaJS", "2.0", "1.0,2.0", "small,large", "<none>", "<unknown>"}, got); diff != "" {
 		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+	engine := newEngine()
+	engine.Status.Rollout = &platform.RolloutStatus{Phase: platform.RolloutHalted, Updated: 3, Total: 12}
+	if got := cells(engine)[5]; got != "Halted 3/12" {
+		t.Errorf("the rollout is shown as %q", got)
 	}
 	if len(got) != len(columns) {
 		t.Errorf("%d cells for %d columns", len(got), len(columns))

@@ -25,6 +25,9 @@ type EngineApplyConfiguration struct {
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is what the engine offers.
 	Spec *EngineSpecApplyConfiguration `json:"spec,omitempty"`
+	// status is how far the stores have come to the engine's default version. Only
+	// the provisioner writes it.
+	Status *EngineStatusApplyConfiguration `json:"status,omitempty"`
 }
 
 // Engine constructs a declarative configuration of the Engine type for use with
@@ -69,6 +72,12 @@ func ExtractEngineFrom(engine *platformv1alpha1.Engine, fieldManager string, sub
 // applied if another fieldManager has updated or force applied any of the previously applied fields.
 func ExtractEngine(engine *platformv1alpha1.Engine, fieldManager string) (*EngineApplyConfiguration, error) {
 	return ExtractEngineFrom(engine, fieldManager, "")
+}
+
+// ExtractEngineStatus extracts the applied configuration owned by fieldManager from
+// engine for the status subresource.
+func ExtractEngineStatus(engine *platformv1alpha1.Engine, fieldManager string) (*EngineApplyConfiguration, error) {
+	return ExtractEngineFrom(engine, fieldManager, "status")
 }
 
 func (b EngineApplyConfiguration) IsApplyConfiguration() {}
@@ -236,6 +245,14 @@ func (b *EngineApplyConfiguration) ensureObjectMetaApplyConfigurationExists() {
 // If called multiple times, the Spec field is set to the value of the last call.
 func (b *EngineApplyConfiguration) WithSpec(value *EngineSpecApplyConfiguration) *EngineApplyConfiguration {
 	b.Spec = value
+	return b
+}
+
+// WithStatus sets the Status field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Status field is set to the value of the last call.
+func (b *EngineApplyConfiguration) WithStatus(value *EngineStatusApplyConfiguration) *EngineApplyConfiguration {
+	b.Status = value
 	return b
 }
 

@@ -22,7 +22,7 @@ type EngineSpecApplyConfiguration struct {
 	// versions are the versions a store can run.
 	Versions []EngineVersionApplyConfiguration `json:"versions,omitempty"`
 	// defaultVersion is the version of a store that names none. It must be one
-	// of versions.
+	// of versions. With a rollout the stores that follow it are upgraded to it.
 	DefaultVersion *string `json:"defaultVersion,omitempty"`
 	// plans are the sizes a store can have.
 	Plans []EnginePlanApplyConfiguration `json:"plans,omitempty"`
@@ -56,6 +56,10 @@ type EngineSpecApplyConfiguration struct {
 	// ready. After that an upgrade has failed, and the store returns to what it
 	// ran before; a store that was never ready is Stalled, and still tried.
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+	// rollout says how the stores whose upgradePolicy is Automatic come to another
+	// default version: in waves, until too many upgrades fail. Without it another
+	// default version is for new stores alone; an empty one is all defaults.
+	Rollout *EngineRolloutApplyConfiguration `json:"rollout,omitempty"`
 }
 
 // EngineSpecApplyConfiguration constructs a declarative configuration of the EngineSpec type for use with
@@ -201,5 +205,13 @@ func (b *EngineSpecApplyConfiguration) WithBackup(value *EngineBackupApplyConfig
 // If called multiple times, the ProgressDeadlineSeconds field is set to the value of the last call.
 func (b *EngineSpecApplyConfiguration) WithProgressDeadlineSeconds(value int32) *EngineSpecApplyConfiguration {
 	b.ProgressDeadlineSeconds = &value
+	return b
+}
+
+// WithRollout sets the Rollout field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Rollout field is set to the value of the last call.
+func (b *EngineSpecApplyConfiguration) WithRollout(value *EngineRolloutApplyConfiguration) *EngineSpecApplyConfiguration {
+	b.Rollout = value
 	return b
 }

@@ -19,8 +19,14 @@ type StoreSpecApplyConfiguration struct {
 	// cannot be changed: to move to another engine create another store.
 	Engine *string `json:"engine,omitempty"`
 	// version is the engine's version to run. Left empty at creation it becomes
-	// the engine's default version and stays there; change it to upgrade.
+	// the engine's default version; change it to upgrade.
 	Version *string `json:"version,omitempty"`
+	// upgradePolicy says whether the version follows the engine's default version:
+	// with Automatic the engine's rollout changes it, with Manual nobody but who
+	// changes the store. Left empty at creation it becomes Automatic if the version
+	// is left empty too, and else Manual. Who changes the version of an Automatic
+	// store makes it Manual.
+	UpgradePolicy *platformv1alpha1.UpgradePolicy `json:"upgradePolicy,omitempty"`
 	// plan names the engine's plan that sizes the store: its resource quota,
 	// its limits and the size of its parts. Left empty at creation it becomes
 	// the engine's default plan.
@@ -79,6 +85,14 @@ func (b *StoreSpecApplyConfiguration) WithEngine(value string) *StoreSpecApplyCo
 // If called multiple times, the Version field is set to the value of the last call.
 func (b *StoreSpecApplyConfiguration) WithVersion(value string) *StoreSpecApplyConfiguration {
 	b.Version = &value
+	return b
+}
+
+// WithUpgradePolicy sets the UpgradePolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UpgradePolicy field is set to the value of the last call.
+func (b *StoreSpecApplyConfiguration) WithUpgradePolicy(value platformv1alpha1.UpgradePolicy) *StoreSpecApplyConfiguration {
+	b.UpgradePolicy = &value
 	return b
 }
 

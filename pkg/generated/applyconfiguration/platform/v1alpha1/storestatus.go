@@ -18,7 +18,8 @@ type StoreStatusApplyConfiguration struct {
 	// conditions tell what is true of the store. Ready sums them up: it is True
 	// only when the storefront has answered as a shop that sells. The others are
 	// NamespaceReady, SecretsReady, ReleaseInstalled, WorkloadReady, RouteReady
-	// and StorefrontReady, and, while they apply, Reconciling and Stalled.
+	// and StorefrontReady, and, while they apply, Reconciling, Stalled and
+	// UpgradePending.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// steps are the stages of provisioning in their order, with the time each
 	// one took.

@@ -26,6 +26,8 @@ type EnginesGetter interface {
 type EngineInterface interface {
 	Create(ctx context.Context, engine *platformv1alpha1.Engine, opts v1.CreateOptions) (*platformv1alpha1.Engine, error)
 	Update(ctx context.Context, engine *platformv1alpha1.Engine, opts v1.UpdateOptions) (*platformv1alpha1.Engine, error)
+	// Add a +genclient:noStatus comment above the type to avoid generating UpdateStatus().
+	UpdateStatus(ctx context.Context, engine *platformv1alpha1.Engine, opts v1.UpdateOptions) (*platformv1alpha1.Engine, error)
 	Delete(ctx context.Context, name string, opts v1.DeleteOptions) error
 	DeleteCollection(ctx context.Context, opts v1.DeleteOptions, listOpts v1.ListOptions) error
 	Get(ctx context.Context, name string, opts v1.GetOptions) (*platformv1alpha1.Engine, error)
@@ -33,6 +35,8 @@ type EngineInterface interface {
 	Watch(ctx context.Context, opts v1.ListOptions) (watch.Interface, error)
 	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts v1.PatchOptions, subresources ...string) (result *platformv1alpha1.Engine, err error)
 	Apply(ctx context.Context, engine *applyconfigurationplatformv1alpha1.EngineApplyConfiguration, opts v1.ApplyOptions) (result *platformv1alpha1.Engine, err error)
+	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
+	ApplyStatus(ctx context.Context, engine *applyconfigurationplatformv1alpha1.EngineApplyConfiguration, opts v1.ApplyOptions) (result *platformv1alpha1.Engine, err error)
 	EngineExpansion
 }
 
