@@ -2,6 +2,7 @@ package charts
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"platform.dev/stores/pkg/apis/platform"
@@ -90,6 +93,7 @@ func TestPlatformValues(t *testing.T) {
 		"an issuer without https":           {file: "values-prod.yaml", over: "dashboard: {oidc: {issuerURL: 'http://id.example.com', clientID: stores}}", refused: "oidc/issuerURL"},
 		"no replica at all":                 {file: "values-prod.yaml", over: "provisioner: {replicas: 0}", refused: "provisioner/replicas"},
 		"an interval of no unit":            {file: "values-prod.yaml", over: "metrics: {serviceMonitor: {interval: '30'}}", refused: "interval"},
+		"a wave of a number in quotes":      {file: "values-prod.yaml", over: "engines: {medusa: {rollout: {waves: ['5']}}}", refused: "rollout/waves"},
 		"a spread that is a guess":          {file: "values-prod.yaml", over: "topologySpread: {whenUnsatisfiable: Maybe}", refused: "whenUnsatisfiable"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -217,6 +221,35 @@ func TestPlatformEngines(t *testing.T) {
 			}
 			if errs := validation.ValidateEngine(hub); len(errs) > 0 {
 				t.Errorf("%s: %s: %v", file, name, errs.ToAggregate())
+			}
+		}
+	}
+}
+
+// Another tag comes to the stores that follow it while the one before is offered.
+func TestPlatformRollout(t *testing.T) {
+	t.Parallel()
+	for over, want := range map[string]*v1alpha1.EngineRollout{
+		"":            nil,
+		"rollout: {}": {},
+		"rollout: {waves: [2, 50%], maxConcurrency: 5}": {
+			Waves: []intstr.IntOrString{intstr.FromInt32(2), intstr.FromString("50%")}, MaxConcurrency: ptr.To(intstr.FromInt32(5)),
+		},
+	} {
+		for _, name := range []string{"medusa", "woocommerce"} {
+			objects, err := renderPlatform(t, "values-local.yaml", fmt.Sprintf("engines: {%s: {image: {tag: '3.0'}, earlierTags: ['2.20'], %s}}", name, over))
+			if err != nil {
+				t.Fatal(err)
+			}
+			engine := &v1alpha1.Engine{}
+			if err := yaml.UnmarshalStrict([]byte(find[*corev1.ConfigMap](t, objects, "platform-engines").Data[name+".yaml"]), engine); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, engine.Spec.Rollout); diff != "" {
+				t.Errorf("%s: %q: rollout (-want +got):\n%s", name, over, diff)
+			}
+			if versions := engine.Spec.Versions; len(versions) != 2 || versions[1].Name != "2.20" || string(versions[1].Values.Raw) != `{"image":{"tag":"2.20"}}` {
+				t.Errorf("%s offers %+v", name, versions)
 			}
 		}
 	}

@@ -131,6 +131,13 @@ system:serviceaccount:{{ .Release.Namespace }}:platform-provisioner
 {{- end }}
 {{- end }}
 
+{{/* platform.engineRollout is the spec.rollout of a built-in engine that has one. */}}
+{{- define "platform.engineRollout" -}}
+{{- if not (kindIs "invalid" .rollout) -}}
+rollout: {{ toJson .rollout }}
+{{- end }}
+{{- end }}
+
 {{/* platform.engineRoute is the chart value "route" of every built-in engine. */}}
 {{- define "platform.engineRoute" -}}
 type: {{ .Values.stores.route.type }}
