@@ -125,6 +125,7 @@ type Controller struct {
 	instruments *instruments
 	waiting     *fairQueue
 	crier       crier
+	rollouts    *rollouts
 	queue       workqueue.TypedDelayingInterface[cache.ObjectName]
 	backoff     workqueue.TypedRateLimiter[cache.ObjectName]
 
@@ -158,6 +159,7 @@ func New(config Config) (*Controller, error) {
 		instruments:   newInstruments(),
 		backoff:       workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](250*time.Millisecond, 2*time.Minute),
 		memories:      map[cache.ObjectName]*memory{},
+		rollouts:      newRollouts(),
 	}
 	c.waiting = newFairQueue(c.classify, func() time.Time { return c.now() })
 	c.queue = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[cache.ObjectName]{
@@ -216,9 +218,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	for range c.workers {
 		workers.Go(func() { c.work(background) })
 	}
+	workers.Go(func() { c.workOnRollouts(background) })
 	<-ctx.Done()
 	logger.Info("Stopping: no reconciliation is begun any more")
 	c.queue.ShutDown()
+	c.rollouts.queue.ShutDown()
 	workers.Wait()
 	return nil
 }
@@ -257,6 +261,7 @@ func (c *Controller) workOn(ctx context.Context, key cache.ObjectName) {
 // shardMoved begins to work on the stores of a shard that has come, and forgets
 // those of one that goes.
 func (c *Controller) shardMoved(shard int, mine bool) {
+	c.rolloutsMoved(shard, mine)
 	if mine {
 		for _, obj := range c.storeIndex.List() {
 			if store := obj.(*v1alpha1.Store); c.shares.Of(store.UID) == shard {

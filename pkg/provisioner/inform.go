@@ -44,6 +44,7 @@ func (c *Controller) inform(platform platforminformers.SharedInformerFactory, ku
 			return nil, nil
 		}}),
 	}
+	errs = append(errs, c.wakeRollouts(stores.Informer(), engines.Informer()))
 	for _, informer := range c.informers {
 		errs = append(errs, informer.SetTransform(dropManagedFields))
 	}

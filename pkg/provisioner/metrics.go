@@ -88,7 +88,7 @@ const reasonOther = "Other"
 var failureReasons = sets.New(append([]string{
 	"BackupFailed", "CredentialsLost", "ChartUnavailable", "ContainerFailed", "EngineNotFound", "Error", "Forbidden", "Hibernated", "InvalidEngine", "InvalidValues",
 	"JobFailed", "NamespaceConflict", "NamespaceTerminating", "PlanNotOffered", "PodFailed", "ReleaseConflict", "ReleaseFailed", "RevisionLost", "RollbackFailed",
-	"UpgradeFailed", "VersionNotOffered", reasonDrifted,
+	"UpgradeFailed", v1alpha1.ReasonVersionNotOffered, reasonDrifted,
 	// Of workloads and pods.
 	"FailedAttachVolume", "FailedCreate", "FailedCreatePodSandBox", "FailedMount", "FailedScheduling", corev1.PodReasonUnschedulable,
 }, brokenContainer...)...)
@@ -142,7 +142,7 @@ var (
 
 // DescribeWithStability implements metrics.StableCollector.
 func (*inventory) DescribeWithStability(ch chan<- *metrics.Desc) {
-	for _, desc := range []*metrics.Desc{infoDesc, conditionDesc, driftedDesc, deletionDesc, queueAgeDesc, queueLengthDesc} {
+	for _, desc := range []*metrics.Desc{infoDesc, conditionDesc, driftedDesc, deletionDesc, queueAgeDesc, queueLengthDesc, rolloutStoresDesc, rolloutPhaseDesc} {
 		ch <- desc
 	}
 }
@@ -175,6 +175,7 @@ func (i *inventory) CollectWithStability(ch chan<- metrics.Metric) {
 			oldest = max(oldest, now.Sub(store.DeletionTimestamp.Time))
 		}
 	}
+	c.collectRollouts(gauge)
 	gauge(driftedDesc, float64(drifted))
 	gauge(deletionDesc, oldest.Seconds())
 	for l := range laneCount {

@@ -110,11 +110,16 @@ func (c *Controller) begin(ctx context.Context, a *attempt) error {
 
 // suspend leaves everything as it is, and says so.
 func (c *Controller) suspend(ctx context.Context, a *attempt) error {
+	engine, err := c.engineLister.Get(a.store.Spec.Engine)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	c.notePending(engine, a)
 	status := metav1.ConditionUnknown
 	if ready := a.condition(v1alpha1.ConditionReady); ready != nil {
 		status = ready.Status
 	}
-	a.setCondition(v1alpha1.ConditionReady, status, "Suspended", "The provisioner leaves the store as it is while spec.suspend is true.")
+	a.setCondition(v1alpha1.ConditionReady, status, reasonSuspended, "The provisioner leaves the store as it is while spec.suspend is true.")
 	a.setAbnormal("", "", "")
 	a.store.Status.ObservedGeneration = a.store.Generation
 	return c.writeStatus(ctx, a)
@@ -144,6 +149,7 @@ func (c *Controller) provision(ctx context.Context, a *attempt) (time.Duration, 
 	}
 	a.store.Status.Namespace = a.namespace
 	a.store.Status.URL, a.store.Status.AdminURL = c.platform.URL(a.store), c.platform.AdminURL(engine, a.store)
+	c.notePending(engine, a)
 	if a.request, a.problem, err = c.wanted(ctx, a); err != nil {
 		return 0, err
 	}

@@ -36,7 +36,7 @@ func (c *Controller) wanted(ctx context.Context, a *attempt) (*helm.Request, *re
 	var notOffered *engine.NotOfferedError
 	switch {
 	case errors.As(err, &notOffered):
-		return problem(stalled("VersionNotOffered", err.Error()))
+		return problem(stalled(v1alpha1.ReasonVersionNotOffered, err.Error()))
 	case err != nil:
 		return problem(stalled("InvalidValues", err.Error()))
 	}

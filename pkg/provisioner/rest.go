@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner/helm"
 )
@@ -20,14 +22,15 @@ type rested struct {
 
 // state is what decides what is to be done.
 type state struct {
-	generation int64  // of the store
-	engine     string // the engine's resourceVersion
-	change     int64  // the last in the store's namespace
+	generation int64 // of the store
+	engine     types.UID
+	offer      int64 // the engine's generation
+	change     int64 // the last in the store's namespace
 }
 
 // stateOf is what there is now, by the last change that matters.
 func (a *attempt) stateOf(change int64) state {
-	return state{a.store.Generation, a.engine.ResourceVersion, change}
+	return state{a.store.Generation, a.engine.UID, a.engine.Generation, change}
 }
 
 // rests is true if all is as it was when all was done, and the storefront answers; it

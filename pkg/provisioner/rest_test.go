@@ -22,7 +22,7 @@ func TestRestingStoreIsNotRead(t *testing.T) {
 		"a change of the store":     func(t *testing.T, w *world) { w.change(t, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Blumen" }) },
 		"a change of the engine": func(t *testing.T, w *world) {
 			engine := testEngine()
-			engine.ResourceVersion = "another"
+			engine.Generation++
 			if err := w.informers[1].GetIndexer().Update(engine); err != nil {
 				t.Fatal(err)
 			}

@@ -113,7 +113,9 @@ func TestDiscovery(t *testing.T) {
 			t.Errorf("%s is described as %+v", name, resource)
 		}
 	}
-	if _, ok := found["stores/status"]; !ok || len(found) != 8 {
-		t.Errorf("resources %v", found)
+	for _, name := range []string{"stores/status", "engines/status"} {
+		if _, ok := found[name]; !ok || len(found) != 9 {
+			t.Errorf("resources %v", found)
+		}
 	}
 }

@@ -31,6 +31,7 @@ func TestCreateFillsDefaults(t *testing.T) {
 	want := v1alpha1.StoreSpec{
 		Engine:         engine.Name,
 		Version:        "2.0",
+		UpgradePolicy:  v1alpha1.UpgradePolicyAutomatic,
 		Plan:           "small",
 		DisplayName:    "defaults",
 		Host:           "defaults." + harness.Domain,
