@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -190,6 +191,15 @@ func (f *fleet) create(t *testing.T, name string, edit func(*v1alpha1.Store)) *v
 		t.Fatal(err)
 	}
 	return store
+}
+
+// delete deletes a store that was there a moment ago: one that was deleted before may
+// have gone since.
+func (f *fleet) delete(t *testing.T, name string) {
+	t.Helper()
+	if err := f.stores.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
 }
 
 func (f *fleet) list(t *testing.T) []v1alpha1.Store {

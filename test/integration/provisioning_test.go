@@ -90,9 +90,7 @@ func TestNeverAgain35MetricEqualsTheList(t *testing.T) {
 		for range 3 {
 			for range 6 {
 				if list := f.list(t); len(list) > 0 && random.IntN(3) == 0 {
-					if err := f.stores.Delete(t.Context(), list[random.IntN(len(list))].Name, metav1.DeleteOptions{}); err != nil {
-						t.Fatal(err)
-					}
+					f.delete(t, list[random.IntN(len(list))].Name)
 					continue
 				}
 				f.create(t, fmt.Sprintf("shop-%d", made), nil)
@@ -104,9 +102,7 @@ func TestNeverAgain35MetricEqualsTheList(t *testing.T) {
 		stop()
 		// What comes and goes while no controller runs is counted all the same.
 		f.create(t, fmt.Sprintf("missed-%d", run), nil)
-		if err := f.stores.Delete(t.Context(), f.list(t)[0].Name, metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		f.delete(t, f.list(t)[0].Name)
 	}
 }
 
