@@ -77,5 +77,6 @@ func Memory(pid int) (now, peak int64, err error) {
 		}
 		*value <<= 10
 	}
-	return now, peak, nil
+	// The kernel may note the peak a little late.
+	return now, max(now, peak), nil
 }
