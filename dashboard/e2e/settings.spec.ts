@@ -119,7 +119,8 @@ test('an engine that the dashboard knows nothing of is asked for what it takes',
     await dialog.getByRole('button', { name: 'Review' }).click();
     await expect(dialog.getByRole('heading', { name: 'This will change' })).toBeFocused();
     await expect(dialog.locator('.changes li')).toHaveText([
-      /spec\.version from 1\.0 to 2\.0/, /spec\.plan from large to small/, /spec\.values\.limits\.productsPerPage from 48/,
+      /spec\.version from 1\.0 to 2\.0/, /spec\.upgradePolicy from Automatic to Manual/, /spec\.plan from large to small/,
+      /spec\.values\.limits\.productsPerPage from 48/,
     ]);
     await expect(dialog).toContainText('goes back to 1.0 by itself');
     await expect(dialog).toContainText('4 CPU, 8Gi memory before, 1 CPU after');

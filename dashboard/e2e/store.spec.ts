@@ -91,7 +91,7 @@ test('a store lives its life by keyboard alone: create, ready, login, delete', a
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Enter');
-    await expect(page.locator('.events').getByText('NamespaceReady', { exact: true })).toBeVisible();
+    await expect(page.locator('.events').getByText('The shop sells at').first()).toBeVisible();
   });
 
   await test.step('shows the pods and their logs to whom the cluster lets', async () => {
