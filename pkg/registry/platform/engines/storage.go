@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/names"
 
 	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/registry/platform/subresource"
 	"platform.dev/stores/pkg/registry/platform/table"
 )
 
@@ -60,7 +61,7 @@ var _ rest.CategoriesProvider = &REST{}
 func (*REST) Categories() []string { return []string{"platform"} }
 
 // NewREST returns the REST storage of engines and of engines/status.
-func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*REST, *StatusREST, error) {
+func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*REST, *subresource.StatusREST, error) {
 	strategy := strategy{rest.DeclarativeValidation{Scheme: scheme}, names.SimpleNameGenerator}
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &platform.Engine{} },
@@ -76,8 +77,5 @@ func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optionsGetter}); err != nil {
 		return nil, nil, fmt.Errorf("completing the storage of engines: %w", err)
 	}
-	status := *store
-	status.UpdateStrategy = statusStrategy{strategy}
-	status.ResetFieldsStrategy = statusStrategy{strategy}
-	return &REST{store}, &StatusREST{&status}, nil
+	return &REST{store}, subresource.NewStatusREST(store, statusStrategy{strategy}), nil
 }

@@ -6,12 +6,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"platform.dev/stores/pkg/apis/platform"
-	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/apis/platform/validation"
+	"platform.dev/stores/pkg/registry/platform/subresource"
 )
 
 // statusStrategy says how a Store is updated through its status subresource:
@@ -20,23 +19,11 @@ type statusStrategy struct {
 	strategy
 }
 
-var (
-	_ rest.RESTUpdateStrategy  = statusStrategy{}
-	_ rest.ResetFieldsStrategy = statusStrategy{}
-)
+var _ subresource.StatusStrategy = statusStrategy{}
 
 // GetResetFields names what the status subresource does not own.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
-			fieldpath.MakePathOrDie("spec"),
-			fieldpath.MakePathOrDie("status", "preview"),
-			fieldpath.MakePathOrDie("metadata", "labels"),
-			fieldpath.MakePathOrDie("metadata", "annotations"),
-			fieldpath.MakePathOrDie("metadata", "finalizers"),
-			fieldpath.MakePathOrDie("metadata", "ownerReferences"),
-		),
-	}
+	return subresource.NotOfStatus(fieldpath.MakePathOrDie("status", "preview"))
 }
 
 // PrepareForUpdate keeps everything but the status, and of that what only the server
