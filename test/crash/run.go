@@ -122,13 +122,14 @@ func (s *scene) run(ctx context.Context, options Options) (*Summary, error) {
 
 	limited, cancel := context.WithTimeout(ctx, options.Limit)
 	defer cancel()
-	loaded, unload := context.WithCancel(ctx)
+	enough, stopUsers := context.WithCancel(ctx)
+	defer stopUsers()
 	var all sync.WaitGroup
 	for _, u := range users {
-		all.Go(func() { u.run(loaded) })
+		all.Go(func() { u.run(ctx, enough) })
 	}
 	left, err := n.run(limited, []string{"a", "b"}, options)
-	unload()
+	stopUsers()
 	all.Wait()
 	for _, k := range left {
 		if k != nil {

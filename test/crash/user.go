@@ -2,7 +2,6 @@ package crash
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -48,17 +47,18 @@ type user struct {
 	lives []*life
 }
 
-// errNotKnown is about a request of which nothing has come back.
-var errNotKnown = errors.New("the outcome is not known")
+// retryPause is between a request and its repetition.
+const retryPause = 100 * time.Millisecond
 
-// run asks for one thing after the other until ctx ends.
-func (u *user) run(ctx context.Context) {
-	for ctx.Err() == nil {
+// run asks for one thing after the other until there is enough. What was begun then
+// is brought to an end, for only its answer tells whether it was done.
+func (u *user) run(ctx, enough context.Context) {
+	for enough.Err() == nil {
 		pause := 50 + u.rng.IntN(150)
 		if u.unsettled(ctx) < unsettledPerUser {
 			u.act(ctx, u.names[u.rng.IntN(len(u.names))])
 		}
-		sleep(ctx, time.Duration(pause)*time.Millisecond)
+		sleep(enough, time.Duration(pause)*time.Millisecond)
 	}
 }
 
@@ -120,7 +120,7 @@ func (u *user) look(ctx context.Context, l *life) *v1alpha1.Store {
 			l.check(store, u.found)
 			return store
 		}
-		sleep(ctx, 100*time.Millisecond)
+		sleep(ctx, retryPause)
 	}
 	return nil
 }
@@ -145,40 +145,56 @@ func (u *user) next(spec v1alpha1.StoreSpec) v1alpha1.StoreSpec {
 	return spec
 }
 
-// create tries once to create a store: one of the name may still be going.
+// create creates a store, unless one of the name is still going. Servers may still
+// be at work on a request of which nothing has come back, also after a Get that did
+// not find the store, so it is repeated until there is an answer that rules that out.
 func (u *user) create(ctx context.Context, name string) {
 	spec := u.next(v1alpha1.StoreSpec{Engine: u.engine})
 	if u.rng.IntN(10) == 0 {
 		spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain
 	}
-	store, err := u.stores.Create(ctx, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{})
-	for err != nil && ctx.Err() == nil {
-		// Either nothing has come of it, or another store of the name is there, or it is
-		// this one.
-		if store, err = u.stores.Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
-			return
+	for inDoubt := false; ctx.Err() == nil; sleep(ctx, retryPause) {
+		store, err := u.stores.Create(ctx, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{})
+		refused := apierrors.IsAlreadyExists(err)
+		if refused {
+			store, err = u.stores.Get(ctx, name, metav1.GetOptions{})
+		} else if err != nil {
+			inDoubt = true
 		}
-		if err == nil && store.Spec.DisplayName != spec.DisplayName {
-			u.counts.tooEarly.Add(1)
-			if l := u.now[name]; l == nil || l.UID != store.UID {
+		switch {
+		case err != nil:
+		case store.Spec.DisplayName == spec.DisplayName:
+			u.created(store)
+			return
+		default:
+			last := u.now[name]
+			if last == nil || last.UID != store.UID {
 				u.found.Add("store nobody made", "%s/%s %s", store.Namespace, store.Name, store.UID)
+				return
 			}
-			return
+			if !inDoubt {
+				u.counts.tooEarly.Add(1)
+				return
+			}
 		}
-		sleep(ctx, 100*time.Millisecond)
 	}
-	if err != nil {
-		return
-	}
-	if last := u.now[name]; last != nil {
+}
+
+func (u *user) created(store *v1alpha1.Store) {
+	if last := u.now[store.Name]; last != nil {
 		last.Gone = true
 	}
-	l := &life{Namespace: store.Namespace, Name: name, UID: store.UID, Shop: provisioner.NamespaceName(store), Spec: store.Spec, Titles: []string{spec.DisplayName}}
-	u.now[name], u.lives = l, append(u.lives, l)
+	l := &life{
+		Namespace: store.Namespace, Name: store.Name, UID: store.UID, Shop: provisioner.NamespaceName(store),
+		Spec: store.Spec, Titles: []string{store.Spec.DisplayName},
+	}
+	u.now[store.Name], u.lives = l, append(u.lives, l)
 	u.counts.creates.Add(1)
 }
 
-// update asks for something else, until it is known whether that was granted.
+// update asks for something else, unless the store has changed meanwhile. It is
+// repeated until it is done or conflicts with another change, after which no earlier
+// request can be done any more.
 func (u *user) update(ctx context.Context, l *life, store *v1alpha1.Store) {
 	spec := u.next(l.Spec)
 	// A shop that was never ready has nothing to return to.
@@ -186,50 +202,36 @@ func (u *user) update(ctx context.Context, l *life, store *v1alpha1.Store) {
 		spec.Version = "broken"
 	}
 	store.Spec = spec
-	_, err := u.stores.Update(ctx, store, metav1.UpdateOptions{})
-	if apierrors.IsConflict(err) {
-		return
-	}
-	if err != nil {
-		if err = u.outcome(ctx, l, func(s *v1alpha1.Store) bool { return s.Spec.DisplayName == spec.DisplayName }); err != nil {
+	for ; ctx.Err() == nil; sleep(ctx, retryPause) {
+		_, err := u.stores.Update(ctx, store, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			var now *v1alpha1.Store
+			if now, err = u.stores.Get(ctx, l.Name, metav1.GetOptions{}); err == nil && now.Spec.DisplayName != spec.DisplayName {
+				return
+			}
+		}
+		if apierrors.IsNotFound(err) {
+			u.look(ctx, l)
+			return
+		}
+		if err == nil {
+			l.Spec, l.Titles = spec, append(l.Titles, spec.DisplayName)
+			u.counts.updates.Add(1)
 			return
 		}
 	}
-	l.Spec, l.Titles = spec, append(l.Titles, spec.DisplayName)
-	u.counts.updates.Add(1)
 }
 
+// remove deletes a store, and repeats that until it is done or there is none.
 func (u *user) remove(ctx context.Context, l *life) {
-	err := u.stores.Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.UID}})
-	if err != nil {
-		err = u.outcome(ctx, l, func(s *v1alpha1.Store) bool { return s.UID != l.UID || s.DeletionTimestamp != nil })
-	}
-	if err != nil {
-		return
-	}
-	l.Deleted = true
-	u.counts.deletes.Add(1)
-}
-
-// outcome finds out whether something was done that was not acknowledged. It may
-// still be done after it was seen not to be, so it is asked for twice.
-func (u *user) outcome(ctx context.Context, l *life, done func(*v1alpha1.Store) bool) error {
-	for seen := 0; ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
-		store, err := u.stores.Get(ctx, l.Name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			store = &v1alpha1.Store{} // as of another UID
-		case err != nil:
-			continue
-		}
-		if done(store) {
-			return nil
-		}
-		if seen++; seen == 3 {
-			return errNotKnown
+	for ; ctx.Err() == nil; sleep(ctx, retryPause) {
+		err := u.stores.Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.UID}})
+		if err == nil || apierrors.IsNotFound(err) {
+			l.Deleted = true
+			u.counts.deletes.Add(1)
+			return
 		}
 	}
-	return errNotKnown
 }
 
 // sleep lets time pass, but not longer than ctx.
