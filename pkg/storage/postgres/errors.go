@@ -192,6 +192,11 @@ func continueExpiredError(continueKey, keyPrefix string) error {
 	return expired
 }
 
+// impossibleRevision answers a resource version that no object can have.
+func impossibleRevision(version string) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %s is larger than any can be", version))
+}
+
 // tooLarge rejects an object no request could have carried.
 func tooLarge(what string, size, limit int) error {
 	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit))

@@ -63,7 +63,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOpti
 	if err != nil {
 		return err
 	}
-	rev, continueKey, err := storage.ValidateListOptions(key, s.versioner, opts)
+	keys, rev, continueKey, err := s.start(key, opts)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOpti
 		storage:  s,
 		opts:     opts,
 		prefix:   key,
-		keys:     s.keys(key, opts.Recursive),
+		keys:     keys,
 		rev:      rev,
 		newItem:  itemConstructor(listObj, items),
 		shares:   s.shares(items.Type().Elem()),
@@ -79,13 +79,30 @@ func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOpti
 		failures: newItemFailures(),
 		resuming: continueKey,
 	}
-	if continueKey != "" {
-		l.keys = l.keys.startAt(continueKey)
-	}
 	if err := l.read(ctx); err != nil {
 		return err
 	}
 	return l.finish(listObj)
+}
+
+// start returns where a list of a validated key begins: the keys, the revision, 0 for the
+// latest, and the key that its continue token holds. Every error is a BadRequest.
+func (s *Storage) start(key string, opts storage.ListOptions) (keyRange, int64, string, error) {
+	keys := s.keys(key, opts.Recursive)
+	rev, continueKey, err := storage.ValidateListOptions(key, s.versioner, opts)
+	if err != nil {
+		return keys, 0, "", err
+	}
+	if rev < 0 { // it was cut to 64 bits with a sign
+		return keys, 0, "", impossibleRevision(opts.ResourceVersion)
+	}
+	if continueKey != "" {
+		keys = keys.startAt(continueKey)
+		if checkKey(keys.from) != nil {
+			return keys, 0, "", apierrors.NewBadRequest("invalid continue token: it holds no key")
+		}
+	}
+	return keys, rev, continueKey, nil
 }
 
 // read fills the list page by page, all pages at the same revision.

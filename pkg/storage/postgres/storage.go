@@ -214,7 +214,10 @@ func (s *Storage) decode(ctx context.Context, key string, sealed []byte, rev int
 	if err != nil {
 		return nil, s.corrupt("decoding", rev, err)
 	}
-	return obj, s.setVersion(obj, rev)
+	if err := s.setVersion(obj, rev); err != nil { // it is no object
+		return nil, s.corrupt("decoding", rev, err)
+	}
+	return obj, nil
 }
 
 // corrupt marks the error of an unreadable value as such.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -63,6 +64,9 @@ func (s *Storage) Watch(ctx context.Context, key string, opts storage.ListOption
 	version, err := s.versioner.ParseResourceVersion(opts.ResourceVersion)
 	if err != nil {
 		return nil, err
+	}
+	if version > math.MaxInt64 {
+		return nil, impossibleRevision(opts.ResourceVersion)
 	}
 	w := &watcher{
 		storage:    s,
