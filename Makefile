@@ -50,6 +50,14 @@ test-postgres-versions: packages ## Test the storage on every version of Postgre
 test-faults: packages ## Check the storage under faults for long: a million operations, 100,000 sessions
 	go test -count=1 -timeout=4h -run=TestFaults -v ./test/faults -args -faults.operations=1000000 -faults.sessions=100000
 
+# For example FUZZTIME=10m FUZZ=FuzzSchema. `make unit` runs what is committed of the
+# inputs, and looks for no more.
+export FUZZTIME ?= 1m
+export FUZZ ?= .*
+.PHONY: fuzz
+fuzz: ## Look for inputs that break what reads what others wrote: a minute for each fuzz test
+	hack/fuzz.sh
+
 .PHONY: integration
 integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmarks
 	go test ./test/integration/... ./test/bench/...

@@ -45,7 +45,7 @@ func inFolder(folder string, files fs.FS) fstest.MapFS {
 	return out
 }
 
-func archive(t *testing.T, files fs.FS) []byte {
+func archive(t testing.TB, files fs.FS) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	zw := gzip.NewWriter(&buf)
