@@ -36,7 +36,7 @@ func (p past) List(ctx context.Context, key string, upTo int64, limit int) ([]hi
 	if upTo == 0 {
 		upTo = math.MaxInt64
 	}
-	revisions, object, err := p.read(ctx, key, upTo, time.Time{}, limit)
+	revisions, object, err := p.read(ctx, key, upTo, limit)
 	if err == nil && upTo < object.created {
 		// It belongs to an object that had the key before.
 		return nil, history.ErrExpired
@@ -46,26 +46,97 @@ func (p past) List(ctx context.Context, key string, upTo int64, limit int) ([]hi
 
 // Get implements history.Reader.
 func (p past) Get(ctx context.Context, key string, revision int64) (*history.Revision, error) {
-	revisions, object, err := p.read(ctx, key, revision, time.Time{}, 1)
-	if err != nil {
+	revisions, object, err := p.read(ctx, key, revision, 1)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if len(revisions) == 1 && revisions[0].ResourceVersion == revision {
+	case len(revisions) == 1 && revisions[0].ResourceVersion == revision:
 		return &revisions[0], nil
+	case len(revisions) == 0 && revision >= object.created && !object.kept:
+		return nil, p.absent(ctx, key, revision, nil)
 	}
-	return nil, object.missing(len(revisions) == 0 && revision >= object.created)
+	return nil, history.ErrNotFound
 }
 
 // At implements history.Reader.
 func (p past) At(ctx context.Context, key string, at time.Time) (*history.Revision, error) {
-	revisions, object, err := p.read(ctx, key, math.MaxInt64, at, 1)
+	return p.moment(ctx, key, math.MaxInt64, &at)
+}
+
+// AtRevision implements history.Reader.
+func (p past) AtRevision(ctx context.Context, key string, revision int64) (*history.Revision, error) {
+	return p.moment(ctx, key, revision, nil)
+}
+
+// moment returns the object at a revision and a time, if one is given.
+func (p past) moment(ctx context.Context, key string, revision int64, at *time.Time) (*history.Revision, error) {
+	stored, err := p.storage.key(key, false)
 	if err != nil {
 		return nil, err
 	}
-	if len(revisions) == 1 {
-		return &revisions[0], nil
+	var (
+		last    int64
+		rev     *int64 // null if there is nothing
+		k       *kind
+		made    *time.Time
+		actor   *string
+		auditID *string
+		value   []byte
+	)
+	err = p.storage.db.pool.QueryRow(ctx, objectAtQuery, stored, revision, until(at)).
+		Scan(&last, &rev, &k, &made, &actor, &auditID, &value)
+	switch {
+	case err != nil:
+		return nil, translate(ctx, "reading a past object", stored, err)
+	case at == nil && revision > last:
+		return nil, history.ErrFuture
+	case rev == nil:
+		return nil, p.absent(ctx, key, revision, at)
 	}
-	return nil, object.missing(true)
+	obj, err := p.storage.decode(ctx, stored, value, *rev)
+	if err != nil {
+		return nil, fmt.Errorf("revision %d: %w", *rev, err)
+	}
+	return &history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *made, User: *actor, AuditID: *auditID, Object: obj}, nil
+}
+
+// until is a time as statements bound by it.
+func until(at *time.Time) any {
+	if at == nil {
+		return "infinity"
+	}
+	return *at
+}
+
+// absent is the error for a moment at which there was nothing, as far as is known.
+func (p past) absent(ctx context.Context, key string, revision int64, at *time.Time) error {
+	key, err := p.storage.key(key, false)
+	if err != nil {
+		return err
+	}
+	var (
+		from             *int64 // null if nothing was ever cut off
+		since            *time.Time
+		forgotten        bool
+		deleted, created *time.Time
+	)
+	err = p.storage.db.pool.QueryRow(ctx, absentQuery, key, revision, until(at)).Scan(&from, &since, &forgotten, &deleted, &created)
+	switch {
+	case err != nil:
+		return translate(ctx, "reading history", key, err)
+	case from != nil && (forgotten || revision < *from || at != nil && at.Before(*since)):
+		return &history.ExpiredError{Since: *since, Revision: *from}
+	case forgotten:
+		return history.ErrExpired
+	}
+	absent := &history.AbsentError{}
+	if deleted != nil {
+		absent.Deleted = *deleted
+	}
+	if created != nil {
+		absent.Created = *created
+	}
+	return absent
 }
 
 // State implements history.Reader.
@@ -128,27 +199,14 @@ type pastObject struct {
 	kept    bool  // whether the log still has that revision
 }
 
-// missing is the error for a revision that was not found. It may have been one that
-// is no longer kept if it is older than all that are.
-func (o pastObject) missing(older bool) error {
-	if older && !o.kept {
-		return history.ErrExpired
-	}
-	return history.ErrNotFound
-}
-
-// read returns the last revisions up to a revision and a time, if that is given.
-func (p past) read(ctx context.Context, key string, upTo int64, by time.Time, limit int) ([]history.Revision, pastObject, error) {
+// read returns the last revisions up to a revision.
+func (p past) read(ctx context.Context, key string, upTo int64, limit int) ([]history.Revision, pastObject, error) {
 	var object pastObject
 	key, err := p.storage.key(key, false)
 	if err != nil {
 		return nil, object, err
 	}
-	var until any = "infinity"
-	if !by.IsZero() {
-		until = by
-	}
-	rows, err := p.storage.db.pool.Query(ctx, revisionsQuery, key, upTo, until, limit)
+	rows, err := p.storage.db.pool.Query(ctx, revisionsQuery, key, upTo, limit)
 	if err != nil {
 		return nil, object, translate(ctx, "reading history", key, err)
 	}
@@ -165,11 +223,15 @@ func (p past) read(ctx context.Context, key string, upTo int64, by time.Time, li
 		if rev == nil {
 			return nil
 		}
-		obj, err := p.storage.decode(ctx, key, value, *rev)
-		if err != nil {
-			return fmt.Errorf("revision %d: %w", *rev, err)
+		revision := history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: *auditID}
+		if *k != deleted {
+			obj, err := p.storage.decode(ctx, key, value, *rev)
+			if err != nil {
+				return fmt.Errorf("revision %d: %w", *rev, err)
+			}
+			revision.Object = obj
 		}
-		revisions = append(revisions, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: *auditID, Object: obj})
+		revisions = append(revisions, revision)
 		return nil
 	})
 	if err != nil {

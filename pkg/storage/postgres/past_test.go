@@ -42,7 +42,10 @@ func pastOf(f *fixture) history.Reader { return past{f.Storage} }
 
 // summary tells a revision in a line, with the label that the object had.
 func summary(r history.Revision) string {
-	pod := r.Object.(*example.Pod)
+	pod, ok := r.Object.(*example.Pod)
+	if !ok {
+		return fmt.Sprintf("%d %s %s", r.ResourceVersion, r.User, r.Verb)
+	}
 	return fmt.Sprintf("%d %s %s %q at %s", r.ResourceVersion, r.User, r.Verb, pod.Labels["value"], pod.ResourceVersion)
 }
 
@@ -118,6 +121,102 @@ func TestPast(t *testing.T) {
 	}
 }
 
+// What had a name at a moment answers for it, whether it is still there or not.
+func TestPastOfAName(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	alice, bob := &fixtureUser{f, "alice"}, &fixtureUser{f, "bob"}
+	beginning := revisionOf(t, alice.create(t, "other"))
+	first := revisionOf(t, alice.create(t, "shop"))
+	changed := alice.label(t, "shop", "1")
+	deletedFirst := revisionOf(t, bob.delete(t, "shop"))
+	between := alice.label(t, "other", "between")
+	second := revisionOf(t, alice.create(t, "shop"))
+	alice.label(t, "other", "later")
+	deletedSecond := revisionOf(t, bob.delete(t, "shop"))
+	last := alice.label(t, "other", "last")
+	third := func() int64 { return revisionOf(t, alice.create(t, "shop")) }
+	reader, key := pastOf(f), podKey("shop")
+
+	times := map[int64]time.Time{}
+	all, err := f.db.History(t.Context(), "/pods/", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		times[r.ResourceVersion] = r.Time
+	}
+	type answer struct {
+		revision         int64
+		deleted, created int64 // if there was nothing
+	}
+	check := func(t *testing.T, rev int64, want answer) {
+		t.Helper()
+		for by, ask := range map[string]func() (*history.Revision, error){
+			"revision": func() (*history.Revision, error) { return reader.AtRevision(t.Context(), key, rev) },
+			"time":     func() (*history.Revision, error) { return reader.At(t.Context(), key, times[rev]) },
+		} {
+			got, err := ask()
+			var absent *history.AbsentError
+			switch {
+			case want.revision != 0:
+				if err != nil || got.ResourceVersion != want.revision || got.Object.(*example.Pod).Name != "shop" {
+					t.Errorf("by %s %d: %+v, error %v, want %d", by, rev, got, err, want.revision)
+				}
+			case !errors.As(err, &absent) || !errors.Is(err, history.ErrNotFound):
+				t.Errorf("by %s %d: %+v, error %v, want that there was none", by, rev, got, err)
+			case !absent.Deleted.Equal(times[want.deleted]) || !absent.Created.Equal(times[want.created]):
+				t.Errorf("by %s %d: %+v, want deleted %v, created %v", by, rev, absent, times[want.deleted], times[want.created])
+			}
+		}
+	}
+	moments := map[int64]answer{
+		beginning: {created: first}, first: {revision: first}, changed: {revision: changed},
+		deletedFirst: {deleted: deletedFirst, created: second}, between: {deleted: deletedFirst, created: second},
+		second: {revision: second}, deletedSecond - 1: {revision: second},
+		deletedSecond: {deleted: deletedSecond}, last: {deleted: deletedSecond},
+	}
+	for rev, want := range moments {
+		check(t, rev, want)
+	}
+	got, err := reader.List(t.Context(), key, 0, 10)
+	want := []string{fmt.Sprintf("%d bob delete", deletedSecond), fmt.Sprintf(`%d alice create "" at %[1]d`, second)}
+	if diff := cmp.Diff(want, summaries(got)); diff != "" || err != nil {
+		t.Errorf("history of the last that had the name: error %v (-want +got):\n%s", err, diff)
+	}
+	if _, err := reader.AtRevision(t.Context(), key, last+1); !errors.Is(err, history.ErrFuture) {
+		t.Errorf("at a revision to come: %v, want ErrFuture", err)
+	}
+
+	created := third()
+	if got, err := reader.List(t.Context(), key, 0, 10); err != nil || len(got) != 1 || got[0].ResourceVersion != created {
+		t.Errorf("history of the one that is there: %v, error %v, want %d", summaries(got), err, created)
+	}
+	all, err = f.db.History(t.Context(), key, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	times[created] = all[0].Time
+	moments[last] = answer{deleted: deletedSecond, created: created}
+	moments[deletedSecond] = moments[last]
+	for rev, want := range moments {
+		check(t, rev, want)
+	}
+
+	f.cut(t, second+1)
+	for _, rev := range []int64{first, deletedFirst} {
+		var expired *history.ExpiredError
+		if _, err := reader.AtRevision(t.Context(), key, rev); !errors.As(err, &expired) || expired.Revision != second || !expired.Since.Equal(times[second+1]) {
+			t.Errorf("at revision %d before the cut: %v, %+v, want since %d, %v", rev, err, expired, second, times[second+1])
+		}
+	}
+	for rev, want := range moments {
+		if rev > second {
+			check(t, rev, want)
+		}
+	}
+}
+
 func TestPastThatIsNoLongerKept(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -168,8 +267,11 @@ func TestPastUsesTheIndex(t *testing.T) {
 		plan, index string
 		ordered     bool // by the index
 	}{
-		"the latest of an object":      {explain(t, f.db, revisionsQuery, key, latest, "'infinity'::timestamptz", "10"), "crt_rev_idx", true},
-		"an object at a time":          {explain(t, f.db, revisionsQuery, key, latest, "now()::timestamptz", "1"), "crt_rev_idx", true},
+		"the latest of an object":      {explain(t, f.db, revisionsQuery, key, latest, "10"), "crt_rev_idx", true},
+		"the latest of a deleted one":  {explain(t, f.db, revisionsQuery, key, latest, "10"), "key_rev_idx", true},
+		"an object at a time":          {explain(t, f.db, objectAtQuery, key, latest, "now()::timestamptz"), "crt_rev_idx", false},
+		"a deleted object at a time":   {explain(t, f.db, objectAtQuery, key, latest, "now()::timestamptz"), "key_rev_idx", false},
+		"why there was nothing":        {explain(t, f.db, absentQuery, key, latest, "now()::timestamptz"), "key_rev_idx", false},
 		"all objects at a revision":    {explain(t, f.db, stateAtQuery, "'/pods/'", "'/pods0'", "2::bigint"), "crt_rev_idx", false},
 		"a step of the search by time": {explain(t, f.db, "select rev, at from log where rev > $1 and rev <= $2 order by rev desc limit 1", "1", "2"), "_pkey", true},
 	} {

@@ -4,6 +4,8 @@ import _ "embed"
 
 // The statements, each described in its file.
 var (
+	//go:embed queries/absent.sql
+	absentQuery string
 	//go:embed queries/advance.sql
 	advanceQuery string
 	//go:embed queries/apply_batch.sql
@@ -36,6 +38,8 @@ var (
 	logHoldersQuery string
 	//go:embed queries/notify.sql
 	notifyQuery string
+	//go:embed queries/object_at.sql
+	objectAtQuery string
 	//go:embed queries/open_session.sql
 	openSessionQuery string
 	//go:embed queries/range.sql

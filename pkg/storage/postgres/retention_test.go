@@ -206,6 +206,7 @@ func TestPastAfterCut(t *testing.T) {
 	alice.delete(t, "gone")
 	before := time.Now()
 	cut := alice.label(t, "old", "3")
+	after := time.Now()
 	young := revisionOf(t, alice.create(t, "young"))
 	f.cut(t, cut)
 
@@ -247,9 +248,10 @@ func TestPastAfterCut(t *testing.T) {
 		"time of the state at the cut": {ask: at("old", before), want: oldState},
 		"time before that":             {ask: at("old", before.Add(-time.Hour)), err: history.ErrExpired},
 		"creation that is kept":        {ask: get("calm", calmCreated), want: calmCreated},
-		"time before that creation":    {ask: at("calm", before.Add(-time.Hour)), err: history.ErrNotFound},
-		"time before a young one":      {ask: at("young", before), err: history.ErrNotFound},
-		"deleted object":               {ask: at("gone", before), err: history.ErrNotFound},
+		"time before that creation":    {ask: at("calm", before.Add(-time.Hour)), err: history.ErrExpired},
+		"time before a young one":      {ask: at("young", after), err: history.ErrNotFound},
+		"deleted, time before the cut": {ask: at("gone", before), err: history.ErrExpired},
+		"deleted, time after the cut":  {ask: at("gone", after), err: history.ErrNotFound},
 	} {
 		got, err := test.ask()
 		if !errors.Is(err, test.err) || err == nil && got.ResourceVersion != test.want {

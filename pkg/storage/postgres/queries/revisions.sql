@@ -1,17 +1,24 @@
--- The last $4 revisions, newest first, of the object that has key $1, up to revision
--- $2 and time $3; and the revision that created it, also when there are none. The
--- index on (crt, rev) leads to them, whatever had the key before. kept tells whether
--- the log still reaches back to the creation. A time bounds the revisions too, with a
--- minute for clocks that are set back, so that later ones need not be read.
-select head.crt, exists (select from log first where first.rev = head.crt) as kept,
+-- The last $3 revisions, newest first, up to revision $2 of the object that has key $1
+-- or, if there is none, of the last that had; and the revision that created it, also
+-- when there are none. The index on (crt, rev) leads to them, whatever had the key
+-- before. kept tells whether the log still reaches back to the creation.
+with object as (
+    select crt from head where key = $1
+    union all
+    select crt from (
+        select crt from log
+        where key = $1 and kind = 2 and not exists (select from head where key = $1)
+        order by rev desc
+        limit 1
+    ) gone
+)
+select object.crt, exists (select from log first where first.rev = object.crt) as kept,
        found.rev, found.kind, found.at, found.actor, found.audit_id, found.value
-from head
+from object
 left join lateral (
     select rev, kind, at, actor, coalesce(audit_id, '') as audit_id, value
     from log
-    where crt = head.crt and rev >= head.crt and at <= $3
-      and rev <= case when isfinite($3::timestamptz) then least($2, revision_at($3 + interval '1 minute')) else $2 end
+    where crt = object.crt and rev >= object.crt and rev <= $2
     order by rev desc
-    limit $4
-) found on true
-where head.key = $1;
+    limit $3
+) found on true;
