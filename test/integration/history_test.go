@@ -181,6 +181,11 @@ func assertPages(t *testing.T, namespace string, history *v1alpha1.StoreHistory)
 	}
 }
 
+// justBefore is the moment before a write.
+func justBefore(at metav1.MicroTime) string {
+	return at.Add(-time.Microsecond).UTC().Format(time.RFC3339Nano)
+}
+
 func assertHistoryErrors(t *testing.T, namespace string, history *v1alpha1.StoreHistory, before *v1alpha1.Store) {
 	t.Helper()
 	oldest := history.Items[len(history.Items)-1]
@@ -190,11 +195,15 @@ func assertHistoryErrors(t *testing.T, namespace string, history *v1alpha1.Store
 		part         string
 	}{
 		"no such store":                {"nothing", "", 404, `"nothing" not found`},
-		"no such revision":             {"flowers", "resourceVersion=" + "999999999", 404, "revision 999999999"},
+		"no such revision":             {"flowers", "resourceVersion=999999999", 404, "revision 999999999"},
 		"revision of an earlier store": {"flowers", "resourceVersion=" + before.ResourceVersion, 404, before.ResourceVersion},
-		"revision that is no number":   {"flowers", "resourceVersion=yesterday", 400, "yesterday"},
-		"before the store was":         {"flowers", "at=" + oldest.Time.Add(-time.Microsecond).UTC().Format(time.RFC3339Nano), 404, "nothing at"},
-		"time that is none":            {"flowers", "at=yesterday", 400, "yesterday"},
+		"revision that is no number":   {"flowers", "resourceVersion=yesterday", 400, `resourceVersion "yesterday" must be a number`},
+		"before the store was":         {"flowers", "at=" + justBefore(oldest.Time), 404, "and the next was created at " + oldest.Time.UTC().Format(time.RFC3339Nano)},
+		"before there was any":         {"flowers", "at=1", 404, `there was no store "flowers" at 1: it was created at `},
+		"time that is none":            {"flowers", "at=yesterday", 400, `at "yesterday" must be a time as in RFC 3339, such as 2006-01-02T15:04:05Z, or a resourceVersion`},
+		"time to come":                 {"flowers", "at=2999-01-01T00:00:00Z", 400, `must not be in the future`},
+		"revision to come":             {"flowers", "at=999999999", 400, "yet to come"},
+		"moment of no store":           {"nothing", "at=" + oldest.ResourceVersion, 404, `"nothing" not found`},
 		"time and revision":            {"flowers", "at=2026-01-01T00:00:00Z&resourceVersion=1", 400, "together"},
 		"page of a past store":         {"flowers", "limit=1&resourceVersion=1", 400, "limit"},
 		"too much at once":             {"flowers", "limit=101", 400, "100"},
@@ -207,6 +216,64 @@ func assertHistoryErrors(t *testing.T, namespace string, history *v1alpha1.Store
 		if !errors.As(err, &status) || status.ErrStatus.Code != test.code || !strings.Contains(err.Error(), test.part) {
 			t.Errorf("%s: got %v, want %d with %q", name, err, test.code, test.part)
 		}
+	}
+}
+
+// A store can be asked for when it is gone: who deleted it, and how it was. Another of
+// its name hides it from the history, not from those who ask for its time.
+func TestHistoryOfADeletedStore(t *testing.T) {
+	t.Parallel()
+	namespace, engine := newNamespace(t), newEngine(t)
+	first := create(t, namespace, newStore("flowers", engine))
+	remove(t, first)
+	history := getHistory(t, namespace, "flowers", "")
+	if diff := cmp.Diff([]string{"admin delete 1", "admin update 1", "admin create 1"}, lines(history)); diff != "" {
+		t.Errorf("history of the deleted store (-want +got):\n%s", diff)
+	}
+	deleted, created := history.Items[0], history.Items[2]
+	at := func(moment string) (*v1alpha1.Store, error) {
+		store := &v1alpha1.Store{}
+		return store, askHistory(t, env.Admin(), namespace, "flowers", "at="+moment, store)
+	}
+	assertSame := func(want *v1alpha1.Store, moments ...string) {
+		t.Helper()
+		for _, moment := range moments {
+			got, err := at(moment)
+			if err != nil {
+				t.Errorf("at %s: %v", moment, err)
+				continue
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("at %s (-want +got):\n%s", moment, diff)
+			}
+		}
+	}
+	assertSame(first, created.ResourceVersion, justBefore(history.Items[1].Time))
+	for moment, part := range map[string]string{
+		justBefore(created.Time): "it was created at ",
+		deleted.ResourceVersion:  "it was deleted at " + deleted.Time.UTC().Format(time.RFC3339Nano),
+	} {
+		if _, err := at(moment); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), part) {
+			t.Errorf("at %s: %v, want NotFound with %q", moment, err, part)
+		}
+	}
+	if err := askHistory(t, env.Admin(), namespace, "flowers", "resourceVersion="+deleted.ResourceVersion, &v1alpha1.Store{}); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "was deleted") {
+		t.Errorf("revision of the deletion: %v, want NotFound", err)
+	}
+	_, err := platformClient(t, env.Admin()).Stores(namespace).Rollback(t.Context(), "flowers",
+		&v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{ResourceVersion: created.ResourceVersion}}, metav1.CreateOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("rollback of the deleted store: %v, want NotFound", err)
+	}
+
+	second := create(t, namespace, newStore("flowers", engine))
+	assertSame(first, created.ResourceVersion, justBefore(history.Items[1].Time))
+	assertSame(second, second.ResourceVersion)
+	if _, err := at(deleted.ResourceVersion); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "and the next was created at ") {
+		t.Errorf("between the two: %v, want NotFound with both times", err)
+	}
+	if got := lines(getHistory(t, namespace, "flowers", "")); len(got) != 1 {
+		t.Errorf("history of the second store: %v", got)
 	}
 }
 
@@ -248,7 +315,7 @@ func TestHistoryAsTable(t *testing.T) {
 	contains(t, got[2], "admin", "create", "1")
 	auditID := k.run("", "get", "store", "flowers", "--subresource=history", "-o", "jsonpath={.items[0].auditID}")
 	wide := strings.Split(k.run("", "get", "store", "flowers", "--subresource=history", "-o", "wide"), "\n")
-	if !strings.HasSuffix(strings.TrimSpace(wide[0]), "AUDIT-ID") || auditID == "" || !strings.HasSuffix(strings.TrimSpace(wide[1]), auditID) {
+	if !strings.HasSuffix(strings.TrimSpace(wide[0]), "AUDIT-ID") || !strings.Contains(wide[0], "MANAGER") || !strings.Contains(wide[1], "kubectl-patch") || auditID == "" || !strings.HasSuffix(strings.TrimSpace(wide[1]), auditID) {
 		t.Errorf("request %q is not in\n%s", auditID, strings.Join(wide, "\n"))
 	}
 	contains(t, k.run("", "get", "store", "flowers", "--subresource=history", "-o", "jsonpath={.items[0].verb} {.items[0].changes[2].path}"), "update spec.displayName")

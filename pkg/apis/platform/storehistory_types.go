@@ -21,6 +21,7 @@ type StoreRevision struct {
 	Time            metav1.MicroTime
 	Verb            string
 	User            string
+	Manager         string
 	AuditID         string
 	Generation      int64
 	Changes         []FieldChange

@@ -4368,7 +4368,7 @@ func schema_pkg_apis_platform_v1alpha1_StoreHistory(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "StoreHistory is a part of a store's past, the newest first: what the subresource stores/history answers. It begins with the store's creation; a store of the same name that was deleted before has no part in it.",
+				Description: "StoreHistory is a part of a store's past, the newest first: what the subresource stores/history answers. It begins with the creation of the store that has the name now or, if none has, of the last that had; a store of the same name that was deleted before has no part in it.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -4451,14 +4451,14 @@ func schema_pkg_apis_platform_v1alpha1_StoreHistoryOptions(ref common.ReferenceC
 					},
 					"at": {
 						SchemaProps: spec.SchemaProps{
-							Description: "at asks for the Store as it was at a time, in RFC 3339, such as \"2006-01-02T15:04:05Z\". Fractions of a second count.",
+							Description: "at asks for the Store that had the name at a moment, as it was then. The moment is a time, in RFC 3339, such as \"2006-01-02T15:04:05Z\", of which fractions of a second count; or a resourceVersion, of any object of this API, and means right after that write.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"resourceVersion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resourceVersion asks for the Store as one of its revisions left it.",
+							Description: "resourceVersion asks for the Store as one of its own revisions left it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4892,7 +4892,7 @@ func schema_pkg_apis_platform_v1alpha1_StoreRevision(ref common.ReferenceCallbac
 					},
 					"verb": {
 						SchemaProps: spec.SchemaProps{
-							Description: "verb is what was done: create, update or delete. A store that was told to delete stays until nothing is left of its shop, so more may follow.",
+							Description: "verb is what was done: create, update or delete. A store that was told to delete stays until nothing is left of its shop, so more may follow; the last of all, when it goes, is a delete too.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4901,6 +4901,13 @@ func schema_pkg_apis_platform_v1alpha1_StoreRevision(ref common.ReferenceCallbac
 					"user": {
 						SchemaProps: spec.SchemaProps{
 							Description: "user is who did it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"manager": {
+						SchemaProps: spec.SchemaProps{
+							Description: "manager is the program or the kind of write that it was made by, as metadata.managedFields names it, such as \"kubectl-edit\". It is absent from writes that set no field.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

@@ -7,8 +7,9 @@ import (
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // StoreHistory is a part of a store's past, the newest first: what the
-// subresource stores/history answers. It begins with the store's creation; a
-// store of the same name that was deleted before has no part in it.
+// subresource stores/history answers. It begins with the creation of the store that
+// has the name now or, if none has, of the last that had; a store of the same name
+// that was deleted before has no part in it.
 type StoreHistory struct {
 	// +k8s:opaqueType
 	metav1.TypeMeta `json:",inline"`
@@ -37,13 +38,21 @@ type StoreRevision struct {
 	Time metav1.MicroTime `json:"time"`
 
 	// verb is what was done: create, update or delete. A store that was told to
-	// delete stays until nothing is left of its shop, so more may follow.
+	// delete stays until nothing is left of its shop, so more may follow; the last
+	// of all, when it goes, is a delete too.
 	Verb string `json:"verb"`
 
 	// user is who did it.
 	//
 	// +optional
 	User string `json:"user,omitempty"`
+
+	// manager is the program or the kind of write that it was made by, as
+	// metadata.managedFields names it, such as "kubectl-edit". It is absent from
+	// writes that set no field.
+	//
+	// +optional
+	Manager string `json:"manager,omitempty"`
 
 	// auditID is what the audit logs of the cluster call the request. It is absent
 	// from writes that no request asked for, and from those of earlier versions.
@@ -108,13 +117,15 @@ type StoreHistoryOptions struct {
 	// +optional
 	Continue string `json:"continue,omitempty"`
 
-	// at asks for the Store as it was at a time, in RFC 3339, such as
-	// "2006-01-02T15:04:05Z". Fractions of a second count.
+	// at asks for the Store that had the name at a moment, as it was then. The
+	// moment is a time, in RFC 3339, such as "2006-01-02T15:04:05Z", of which
+	// fractions of a second count; or a resourceVersion, of any object of this
+	// API, and means right after that write.
 	//
 	// +optional
 	At string `json:"at,omitempty"`
 
-	// resourceVersion asks for the Store as one of its revisions left it.
+	// resourceVersion asks for the Store as one of its own revisions left it.
 	//
 	// +optional
 	ResourceVersion string `json:"resourceVersion,omitempty"`

@@ -87,6 +87,7 @@ func FuzzHistoryOptions(f *testing.F) {
 	for _, seed := range []string{
 		"", "limit=1&continue=7", "at=2026-01-01T00:00:00Z", "resourceVersion=12", "resourceVersion=-1", "limit=9999999999999999999",
 		"at=0000-01-01T00:00:00Z", "at=9999-12-31T23:59:59.999999999%2B23:59", "continue=18446744073709551615", "limit=1&limit=2", "at=a&resourceVersion=b",
+		"at=12", "at=-12", "at=18446744073709551615",
 	} {
 		f.Add(seed)
 	}
@@ -143,6 +144,10 @@ func (p *askedPast) Get(_ context.Context, key string, revision int64) (*history
 		p.bad = fmt.Sprintf("revision %d of %q", revision, key)
 	}
 	return &history.Revision{Object: &platform.Store{}}, nil
+}
+
+func (p *askedPast) AtRevision(ctx context.Context, key string, revision int64) (*history.Revision, error) {
+	return p.Get(ctx, key, revision)
 }
 
 func (p *askedPast) At(_ context.Context, key string, at time.Time) (*history.Revision, error) {

@@ -2,11 +2,11 @@ package stores
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +21,8 @@ import (
 // maxRevisions bounds one answer: behind each revision is a whole store.
 const maxRevisions = 100
 
-// HistoryREST serves stores/history: the past of the store that has the name now.
-// What an earlier store of that name was is not told.
+// HistoryREST serves stores/history: the past of the store that has the name now or
+// had it last, and what had the name at a moment.
 type HistoryREST struct {
 	stores *REST
 	past   history.Reader
@@ -61,24 +61,25 @@ func (r *HistoryREST) Get(ctx context.Context, name string, opts runtime.Object)
 	if err != nil {
 		return nil, err
 	}
-	var revision *history.Revision
 	switch {
 	case options.At != "":
-		at, err := time.Parse(time.RFC3339, options.At)
+		moment, err := momentOf(options.At)
 		if err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("at %q is no time as in RFC 3339, such as 2006-01-02T15:04:05Z", options.At))
+			return nil, err
 		}
-		if revision, err = r.past.At(ctx, key, at); err != nil {
-			return nil, explainPast(ctx, r.past, key, name, "at "+options.At, err)
+		revision, err := moment.of(ctx, r.past, key)
+		if err != nil {
+			return nil, explainPast(err, name, "at "+options.At)
 		}
+		return revision.Object, nil
 	case options.ResourceVersion != "":
-		if revision, err = revisionOf(ctx, r.past, key, options.ResourceVersion); err != nil {
-			return nil, explainPast(ctx, r.past, key, name, "at revision "+options.ResourceVersion, err)
+		revision, err := revisionOf(ctx, r.past, key, name, options.ResourceVersion)
+		if err != nil {
+			return nil, err
 		}
-	default:
-		return r.page(ctx, key, name, options)
+		return revision.Object, nil
 	}
-	return revision.Object, nil
+	return r.page(ctx, key, name, options)
 }
 
 func checkOptions(o *platform.StoreHistoryOptions) error {
@@ -91,15 +92,6 @@ func checkOptions(o *platform.StoreHistoryOptions) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("limit must be from 1 to %d", maxRevisions))
 	}
 	return nil
-}
-
-// revisionOf returns one revision of the object at key.
-func revisionOf(ctx context.Context, past history.Reader, key, resourceVersion string) (*history.Revision, error) {
-	number, err := strconv.ParseInt(resourceVersion, 10, 64)
-	if err != nil || number <= 0 {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion %q is no revision: stores/history lists those there are", resourceVersion))
-	}
-	return past.Get(ctx, key, number)
 }
 
 // page lists revisions. One more than asked for is read: the oldest can only be
@@ -118,7 +110,7 @@ func (r *HistoryREST) page(ctx context.Context, key, name string, options *platf
 	}
 	revisions, err := r.past.List(ctx, key, from, limit+1)
 	if err != nil {
-		return nil, explainPast(ctx, r.past, key, name, "before "+options.Continue, err)
+		return nil, explainPast(err, name, "before revision "+options.Continue)
 	}
 	page := &platform.StoreHistory{Items: []platform.StoreRevision{}}
 	for i := range revisions {
@@ -142,21 +134,28 @@ func (r *HistoryREST) page(ctx context.Context, key, name string, options *platf
 // item tells what a revision changed. Without the one before, which may no longer
 // be kept, only a creation can tell.
 func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRevision, error) {
-	store := revision.Object.(*platform.Store)
 	item := platform.StoreRevision{
 		ResourceVersion: strconv.FormatInt(revision.ResourceVersion, 10),
 		Time:            metav1.NewMicroTime(revision.Time),
 		Verb:            string(revision.Verb),
 		User:            revision.User,
 		AuditID:         revision.AuditID,
-		Generation:      store.Generation,
 	}
+	store, ok := revision.Object.(*platform.Store)
+	if !ok { // it was deleted
+		if before != nil {
+			item.Generation = before.Object.(*platform.Store).Generation
+		}
+		return item, nil
+	}
+	item.Generation = store.Generation
 	if before == nil && revision.Verb != history.Create {
 		return item, nil
 	}
 	var was map[string]any
+	old := &platform.Store{}
 	if before != nil {
-		old := before.Object.(*platform.Store)
+		old = before.Object.(*platform.Store)
 		if old.DeletionTimestamp == nil && store.DeletionTimestamp != nil {
 			item.Verb = string(history.Delete)
 		}
@@ -165,6 +164,7 @@ func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRe
 			return item, err
 		}
 	}
+	item.Manager = managerOf(old, store)
 	is, err := viewOf(r.scheme, store)
 	if err != nil {
 		return item, err
@@ -173,20 +173,17 @@ func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRe
 	return item, nil
 }
 
-// explainPast tells why the past was not found: there is no such store, it was not
-// there yet, or it is no longer known.
-func explainPast(ctx context.Context, past history.Reader, key, name, when string, err error) error {
-	switch {
-	case errors.Is(err, history.ErrExpired):
-		return apierrors.NewResourceExpired(fmt.Sprintf("the history of store %q %s is no longer kept, or is another store's", name, when))
-	case !errors.Is(err, history.ErrNotFound):
-		return err
+// managerOf names who made a store of old, by the entry of managedFields that is new.
+// Of several it is the one of the newest time: a write may take fields from others.
+func managerOf(old, store *platform.Store) string {
+	var latest metav1.ManagedFieldsEntry
+	for _, entry := range store.ManagedFields {
+		isSame := func(other metav1.ManagedFieldsEntry) bool { return reflect.DeepEqual(entry, other) }
+		if !slices.ContainsFunc(old.ManagedFields, isSame) && (latest.Time.Before(entry.Time) || latest.Manager == "") {
+			latest = entry
+		}
 	}
-	notFound := apierrors.NewNotFound(platform.Resource("stores"), name)
-	if _, err := past.List(ctx, key, 0, 1); err == nil {
-		notFound.ErrStatus.Message = fmt.Sprintf("store %q has nothing %s in its history", name, when)
-	}
-	return notFound
+	return latest.Manager
 }
 
 // historyColumns are what `kubectl get store NAME --subresource=history` prints.
@@ -197,6 +194,7 @@ var historyColumns = []metav1.TableColumnDefinition{
 	{Name: "Verb", Type: "string", Description: "What was done."},
 	{Name: "Generation", Type: "integer", Description: "The count of changes of spec."},
 	{Name: "Changes", Type: "string", Description: "The fields that changed."},
+	{Name: "Manager", Type: "string", Priority: 1, Description: "What program, or what kind of write, it was made by."},
 	{Name: "Audit-ID", Type: "string", Priority: 1, Description: "What the audit logs of the cluster call the request."},
 }
 
@@ -212,7 +210,7 @@ func (r *HistoryREST) ConvertToTable(ctx context.Context, obj, tableOptions runt
 	}
 	for _, item := range page.Items {
 		rendered.Rows = append(rendered.Rows, metav1.TableRow{
-			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes), item.AuditID},
+			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes), item.Manager, item.AuditID},
 			// A row needs an object with metadata.
 			Object: runtime.RawExtension{Object: &platform.Store{ObjectMeta: metav1.ObjectMeta{Name: item.ResourceVersion}}},
 		})

@@ -96,9 +96,9 @@ func (r *RollbackREST) Create(ctx context.Context, name string, obj runtime.Obje
 	if err != nil {
 		return nil, err
 	}
-	revision, err := revisionOf(ctx, r.past, key, rollback.Spec.ResourceVersion)
+	revision, err := revisionOf(ctx, r.past, key, name, rollback.Spec.ResourceVersion)
 	if err != nil {
-		return nil, explainPast(ctx, r.past, key, name, "at revision "+rollback.Spec.ResourceVersion, err)
+		return nil, err
 	}
 	update := &metav1.UpdateOptions{
 		DryRun:       options.DryRun,
