@@ -16,6 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -122,17 +123,10 @@ func apply(ctx context.Context, client dynamic.Interface, objects []*unstructure
 // arguments returns what the chart's Deployment of that name gives to its program,
 // with the folders of its volumes replaced.
 func arguments(objects []*unstructured.Unstructured, name string, volumes map[string]string) ([]string, error) {
-	i := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool {
-		return o.GetKind() == "Deployment" && o.GetName() == name
-	})
-	if i < 0 {
-		return nil, fmt.Errorf("the platform chart has no Deployment %s", name)
+	container, err := container(objects, name)
+	if err != nil {
+		return nil, err
 	}
-	var deployment appsv1.Deployment
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(objects[i].Object, &deployment); err != nil {
-		return nil, fmt.Errorf("reading Deployment %s: %w", name, err)
-	}
-	container := deployment.Spec.Template.Spec.Containers[0]
 	args := slices.Clone(container.Args)
 	for _, mount := range container.VolumeMounts {
 		folder, ok := volumes[mount.Name]
@@ -144,6 +138,21 @@ func arguments(objects []*unstructured.Unstructured, name string, volumes map[st
 		}
 	}
 	return args, nil
+}
+
+// container returns that of the chart's Deployment of a name.
+func container(objects []*unstructured.Unstructured, name string) (*corev1.Container, error) {
+	i := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool {
+		return o.GetKind() == "Deployment" && o.GetName() == name
+	})
+	if i < 0 {
+		return nil, fmt.Errorf("the platform chart has no Deployment %s", name)
+	}
+	var deployment appsv1.Deployment
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(objects[i].Object, &deployment); err != nil {
+		return nil, fmt.Errorf("reading Deployment %s: %w", name, err)
+	}
+	return &deployment.Spec.Template.Spec.Containers[0], nil
 }
 
 // auditPolicyOf returns the audit policy that the chart gives to the API server.

@@ -120,6 +120,9 @@ func (s *Server) As(config *rest.Config) *rest.Config {
 	return direct
 }
 
+// address is where the server listens.
+func (s *Server) address() string { return strings.TrimPrefix(s.url, "https://") }
+
 // Terminate asks the server to shut down and returns at once.
 func (s *Server) Terminate() { s.Signal(syscall.SIGTERM) }
 
