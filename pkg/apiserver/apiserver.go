@@ -58,6 +58,7 @@ type completedConfig struct {
 	genericConfig genericapiserver.CompletedConfig
 	extraConfig   ExtraConfig
 	restOptions   *restOptions
+	leaving       *leaving
 }
 
 // CompletedConfig is a configuration from which a server can be made. Only
@@ -74,8 +75,11 @@ func (c *Config) Complete() CompletedConfig {
 		transformers:       c.ExtraConfig.Transformers,
 	}
 	c.GenericConfig.RESTOptionsGetter = options
-	c.GenericConfig.BuildHandlerChainFunc = chainWithFrontProxy
-	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options}}
+	leaves := &leaving{}
+	c.GenericConfig.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
+		return leaves.wrap(chainWithFrontProxy(handler, config))
+	}
+	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options, leaves}}
 }
 
 // New returns a server that is ready to be prepared and run.
@@ -105,6 +109,9 @@ func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
 	}
 	if err := c.addHealth(server); err != nil {
 		return nil, err
+	}
+	if err := server.AddPreShutdownHook("send-clients-away", c.leaving.begin); err != nil {
+		return nil, fmt.Errorf("adding the shutdown hook: %w", err)
 	}
 	return server, nil
 }
