@@ -13,9 +13,18 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		received := <-signals
+		stop()
+		// As a program ends that takes no notice of it, and as shells count.
+		if number, ok := received.(syscall.Signal); ok {
+			os.Exit(128 + int(number))
+		}
+		os.Exit(1)
+	}()
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	code := app.Run(ctx, streams, os.Args[1:])
-	stop()
-	os.Exit(code)
+	os.Exit(app.Run(ctx, streams, os.Args[1:]))
 }

@@ -32,7 +32,7 @@ func newPlugin(t testing.TB) *kubectl {
 
 // settled replaces what differs from run to run.
 func settled(text string, replacements ...string) string {
-	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).ReplaceAllString(text, "TIME")
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`).ReplaceAllString(text, "TIME")
 	text = strings.NewReplacer(replacements...).Replace(text)
 	return regexp.MustCompile(`(?m) +`).ReplaceAllString(text, " ")
 }
@@ -96,17 +96,31 @@ LATEST TIME admin update metadata.annotations.note: <none> -> "\x1b[2J"
  spec.displayName: Flowers & more -> Roses
  spec.plan: small -> large
 FIRST TIME admin create `+"\n", settled(k.run("", "store", "history", "flowers"), latest, "LATEST", first, "FIRST"))
-	wantOutput(t, "history -o wide", `REVISION TIME USER VERB AUDIT-ID CHANGE
-LATEST TIME admin update ID metadata.annotations.note: <none> -> "\x1b[2J"
+	wantOutput(t, "history -o wide", `REVISION TIME USER VERB MANAGER AUDIT-ID CHANGE
+LATEST TIME admin update kubectl-patch ID metadata.annotations.note: <none> -> "\x1b[2J"
  spec.displayName: Flowers & more -> Roses
  spec.plan: small -> large
 `, settled(k.run("", "store", "history", "flowers", "-o", "wide", "--limit=1"), latest, "LATEST", history.Items[0].AuditID, "ID"))
+	wantOutput(t, "history --diff", `revision LATEST
+User: admin
+Time: TIME
+Verb: update
+Manager: kubectl-patch
+Audit ID: ID
+
++ metadata.annotations.note: "\x1b[2J"
+- spec.displayName: Flowers & more
++ spec.displayName: Roses
+- spec.plan: small
++ spec.plan: large
+
+`, settled(k.run("", "store", "history", "flowers", "--diff", "--limit=1"), latest, "LATEST", history.Items[0].AuditID, "ID"))
+	contains(t, k.run("", "store", "history", "flowers", "--diff"), "\nrevision "+first+"\n", "\n+ spec.displayName: Flowers & more\n", "\n+ spec.values.theme: dark\n")
 	contains(t, k.run("", "store", "history", "flowers", "--all"), "status.conditions[Ready].status: Unknown -> True")
 	wantOutput(t, "history -o jsonpath", latest+" StoreHistory", k.run("", "store", "history", "flowers", "--limit=1", "-o", "jsonpath={.items[*].resourceVersion} {.kind}"))
-	contains(t, k.run("", "store", "history", "flowers", "--revision="+first), "kind: Store", "plan: small", "displayName: Flowers & more")
-	contains(t, k.run("", "store", "history", "flowers", "--at="+history.Items[len(history.Items)-1].Time.UTC().Format("2006-01-02T15:04:05.000000Z"), "-o", "json"), `"plan": "small"`)
 
-	wantOutput(t, "rollback --dry-run", "store.platform.dev/flowers rolled back (server dry run)\n", k.run("", "store", "rollback", "flowers", "--to-revision="+first, "--dry-run"))
+	wantOutput(t, "rollback --dry-run=client", "small Flowers & more large", k.run("", "store", "rollback", "flowers", "--to-revision="+first, "--dry-run=client", "-o", "jsonpath={.spec.plan} {.spec.displayName}")+" "+k.field(".spec.plan"))
+	wantOutput(t, "rollback --dry-run=server", "store.platform.dev/flowers rolled back (server dry run)\n", k.run("", "store", "rollback", "store/flowers", "--to-revision="+first, "--dry-run=server"))
 	wantOutput(t, "plan after the dry run", "large", k.field(".spec.plan"))
 	wantOutput(t, "rollback", "store.platform.dev/flowers rolled back\n", k.run("", "store", "rollback", "flowers", "--to-revision="+first))
 	wantOutput(t, "plan after the rollback", "small", k.field(".spec.plan"))
@@ -142,21 +156,27 @@ func TestKubectlStoreRefuses(t *testing.T) {
 		args  []string
 		parts []string
 	}{
-		"no engine":         {[]string{"create", "bread"}, []string{"error: --engine is required"}},
-		"unknown engine":    {[]string{"create", "bread", "--engine=nothing"}, []string{"Error from server (Invalid)", "kubectl get engines"}},
-		"unknown plan":      {[]string{"create", "bread", "--engine=" + engine.Name, "--plan=huge"}, []string{"spec.plan", `"large"`}},
-		"taken name":        {[]string{"create", "flowers", "--engine=" + engine.Name}, []string{"Error from server (AlreadyExists)"}},
-		"no name":           {[]string{"open"}, []string{"error: exactly one NAME"}},
-		"unknown dry run":   {[]string{"create", "bread", "--engine=a", "--dry-run=maybe"}, []string{"error: --dry-run=maybe must be none, server or client"}},
-		"unknown flag":      {[]string{"open", "flowers", "--colour"}, []string{"error: unknown flag: --colour"}},
-		"unknown command":   {[]string{"sell", "flowers"}, []string{`error: unknown command "sell"`}},
-		"no such store":     {[]string{"history", "nothing"}, []string{"Error from server (NotFound)", `"nothing" not found`}},
-		"no such revision":  {[]string{"rollback", "flowers", "--to-revision=999999999"}, []string{"Error from server (NotFound)", "revision 999999999"}},
-		"wide past store":   {[]string{"history", "flowers", "--revision=1", "-o", "wide"}, []string{"error: --output=wide", "--revision"}},
-		"no revision":       {[]string{"rollback", "flowers"}, []string{"error: --to-revision is required"}},
-		"no login":          {[]string{"credentials", "flowers"}, []string{"Error from server (NotFound)", "no admin login"}},
-		"without rights":    {[]string{"credentials", "flowers", "--as=nobody"}, []string{"Error from server (Forbidden)", `User "nobody" cannot get resource "stores/credentials"`}},
-		"another namespace": {[]string{"open", "flowers", "-n", "default"}, []string{"NotFound"}},
+		"no engine":           {[]string{"create", "bread"}, []string{"error: --engine is required"}},
+		"unknown engine":      {[]string{"create", "bread", "--engine=nothing"}, []string{"Error from server (Invalid)", "kubectl get engines"}},
+		"unknown plan":        {[]string{"create", "bread", "--engine=" + engine.Name, "--plan=huge"}, []string{"spec.plan", `"large"`}},
+		"taken name":          {[]string{"create", "flowers", "--engine=" + engine.Name}, []string{"Error from server (AlreadyExists)"}},
+		"no name":             {[]string{"open"}, []string{"error: exactly one NAME"}},
+		"unknown dry run":     {[]string{"create", "bread", "--engine=a", "--dry-run=maybe"}, []string{"error: --dry-run=maybe must be none, server or client"}},
+		"unknown flag":        {[]string{"open", "flowers", "--colour"}, []string{"error: unknown flag: --colour", "See 'kubectl store open --help'"}},
+		"unknown command":     {[]string{"sell", "flowers"}, []string{`error: unknown command "sell"`}},
+		"no such store":       {[]string{"history", "nothing"}, []string{"Error from server (NotFound)", `"nothing" not found`}},
+		"no such revision":    {[]string{"rollback", "flowers", "--to-revision=999999999"}, []string{"Error from server (NotFound)", "revision 999999999"}},
+		"two moments":         {[]string{"get", "flowers", "--revision=1", "--at=1"}, []string{"error: --at and --revision cannot be given together"}},
+		"moment that is none": {[]string{"get", "flowers", "--at=yesterday"}, []string{"Error from server (BadRequest)", `at "yesterday" must be a time as in RFC 3339`}},
+		"diff as JSON":        {[]string{"history", "flowers", "--diff", "-o", "json"}, []string{"error: --diff and --output"}},
+		"unknown format":      {[]string{"get", "flowers", "-o", "xml"}, []string{"error: unable to match a printer", "xml"}},
+		"another resource":    {[]string{"open", "engine/flowers"}, []string{`error: "engine/flowers" is no store`}},
+		"negative time":       {[]string{"logs", "flowers", "--since=-1s"}, []string{"error: --since=-1s must be greater than 0"}},
+		"no server":           {[]string{"open", "flowers", "--server=http://127.0.0.1:1"}, []string{"The connection to the server 127.0.0.1:1 was refused"}},
+		"no revision":         {[]string{"rollback", "flowers"}, []string{"error: --to-revision is required"}},
+		"no login":            {[]string{"credentials", "flowers"}, []string{"Error from server (NotFound)", "no admin login"}},
+		"without rights":      {[]string{"credentials", "flowers", "--as=nobody"}, []string{"Error from server (Forbidden)", `User "nobody" cannot get resource "stores/credentials"`}},
+		"another namespace":   {[]string{"open", "flowers", "-n", "default"}, []string{"NotFound"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := k.try("", append([]string{"store"}, test.args...)...)

@@ -6,14 +6,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
@@ -41,6 +46,10 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 // NewCommand returns `kubectl store` with all its commands.
 func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	p := &plugin{streams, genericclioptions.NewConfigFlags(true)}
+	p.config.WrapConfigFn = func(config *rest.Config) *rest.Config {
+		config.WarningHandler = rest.NewWarningWriter(streams.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
+		return config
+	}
 	cmd := &cobra.Command{
 		Use:           "kubectl-store",
 		Short:         "Create and look after online stores",
@@ -51,16 +60,30 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	cmd.SetIn(streams.In)
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.ErrOut)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
+	})
 	p.config.AddFlags(cmd.PersistentFlags())
-	cmd.AddCommand(p.newCreate(), p.newCredentials(), p.newHistory(), p.newRollback(), p.newOpen(), p.newLogs())
+	cmd.AddCommand(p.newCreate(), p.newCredentials(), p.newGet(), p.newHistory(), p.newRollback(), p.newOpen(), p.newLogs())
+	p.addCompletion(cmd)
 	return cmd
 }
 
 // message words an error as kubectl does.
 func message(err error) string {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) && status.Status().Reason != metav1.StatusReasonUnknown {
+	var failed *url.Error
+	switch {
+	case errors.As(err, &status) && status.Status().Reason != metav1.StatusReasonUnknown:
 		return fmt.Sprintf("Error from server (%s): %v", status.Status().Reason, err)
+	case errors.As(err, &failed) && utilnet.IsConnectionRefused(failed.Err):
+		where := failed.URL
+		if server, err := url.Parse(failed.URL); err == nil {
+			where = server.Host
+		}
+		return fmt.Sprintf("The connection to the server %s was refused - did you specify the right host or port?", where)
+	case errors.As(err, &failed) && !errors.Is(err, context.Canceled):
+		return fmt.Sprintf("Unable to connect to the server: %v", failed.Err)
 	}
 	return fmt.Sprintf("error: %v", err)
 }
@@ -127,10 +150,42 @@ func (p *plugin) printf(format string, args ...any) error {
 	return err
 }
 
-// oneName takes the store's name as the only argument.
-func oneName(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 || args[0] == "" {
-		return fmt.Errorf("exactly one NAME of a store is required: see '%s --help'", cmd.CommandPath())
+// named runs a command on the one store that it is given the name of.
+func named(run func(ctx context.Context, name string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 || args[0] == "" {
+			return fmt.Errorf("exactly one NAME of a store is required\nSee '%s --help' for usage", cmd.CommandPath())
+		}
+		name := args[0]
+		if resource, rest, found := strings.Cut(name, "/"); found {
+			// As other commands print it.
+			if resource, _, _ = strings.Cut(resource, "."); resource != "store" && resource != "stores" {
+				return fmt.Errorf("%q is no store: a NAME, or store/NAME, is required", name)
+			}
+			name = rest
+		}
+		return run(cmd.Context(), name)
 	}
-	return nil
+}
+
+// A dryRun is the value of --dry-run, as kubectl has it.
+type dryRun string
+
+func (d *dryRun) addFlag(fs *pflag.FlagSet) {
+	fs.StringVar((*string)(d), "dry-run", "none", `Must be "none", "server" or "client". With server the request is checked and nothing is changed, with client it is not even sent.`)
+}
+
+// complete checks the value, and has flags print what it means. It returns the
+// options of requests.
+func (d dryRun) complete(flags *genericclioptions.PrintFlags) (options []string, err error) {
+	switch d {
+	case "none":
+		return nil, nil
+	case "server":
+		options = []string{metav1.DryRunAll}
+	case "client":
+	default:
+		return nil, fmt.Errorf("--dry-run=%s must be none, server or client", d)
+	}
+	return options, flags.Complete("%s (" + string(d) + " dry run)")
 }

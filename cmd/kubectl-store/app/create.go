@@ -32,7 +32,7 @@ type create struct {
 	powerState string
 	policy     string
 	valuesFile string
-	dryRun     string
+	dryRun     dryRun
 	wait       bool
 	timeout    time.Duration
 }
@@ -48,8 +48,8 @@ func (p *plugin) newCreate() *cobra.Command {
 
   # See what would be created, and whether the server would take it
   kubectl store create flowers --engine=medusa --dry-run=server -o yaml`,
-		Args: oneName,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              named(c.run),
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&c.spec.Engine, "engine", "", "Engine that the store runs, such as medusa. Required.")
@@ -62,10 +62,18 @@ func (p *plugin) newCreate() *cobra.Command {
 	fs.StringVar(&c.policy, "deletion-policy", "", "What becomes of the data when the store is deleted: Delete or Retain.")
 	fs.BoolVar(&c.spec.DeletionProtection, "deletion-protection", false, "Refuse to delete the store.")
 	fs.StringVar(&c.valuesFile, "values-file", "", "File, or - for the standard input, with the engine's own settings as YAML or JSON.")
-	fs.StringVar(&c.dryRun, "dry-run", "none", "Must be none, server or client. With server the store is checked and not made, with client it is not even sent.")
+	c.dryRun.addFlag(fs)
 	fs.BoolVar(&c.wait, "wait", false, "Wait until the store is ready.")
 	fs.DurationVar(&c.timeout, "timeout", 10*time.Minute, "How long to wait.")
 	c.output.AddFlags(cmd)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{
+		"engine":          p.completeEngines,
+		"plan":            p.completePlans,
+		"version":         p.completeVersions,
+		"power-state":     oneOf(string(v1alpha1.PowerStateRunning), string(v1alpha1.PowerStateHibernated)),
+		"deletion-policy": oneOf(string(v1alpha1.DeletionPolicyDelete), string(v1alpha1.DeletionPolicyRetain)),
+		"output":          formats(c.output),
+	})
 	return cmd
 }
 
@@ -82,19 +90,11 @@ func (c *create) run(ctx context.Context, name string) error {
 		return err
 	}
 	var options metav1.CreateOptions
-	switch c.dryRun {
-	case "none":
-	case "server":
-		options.DryRun = []string{metav1.DryRunAll}
-	case "client":
-		store.Namespace = namespace
-	default:
-		return fmt.Errorf("--dry-run=%s must be none, server or client", c.dryRun)
+	if options.DryRun, err = c.dryRun.complete(c.output); err != nil {
+		return err
 	}
-	if c.dryRun != "none" {
-		if err := c.output.Complete("%s (" + c.dryRun + " dry run)"); err != nil {
-			return err
-		}
+	if c.dryRun == "client" {
+		store.Namespace = namespace
 	}
 	if c.dryRun != "client" {
 		options.FieldValidation = metav1.FieldValidationStrict

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 
@@ -13,13 +14,20 @@ func (p *plugin) newCredentials() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "credentials NAME",
 		Short: "Show how the shop's administrator logs in",
-		Args:  oneName,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Long: `Show where and how the shop's administrator logs in, with the password. It takes the
+right to get stores/credentials; no other command shows a password.`,
+		Example: `  # Show the login
+  kubectl store credentials flowers
+
+  # The password alone, for a program
+  kubectl store credentials flowers -o jsonpath='{.password}'`,
+		ValidArgsFunction: p.completeStores,
+		RunE: named(func(ctx context.Context, name string) error {
 			stores, _, err := p.stores()
 			if err != nil {
 				return err
 			}
-			credentials, err := stores.GetCredentials(cmd.Context(), args[0], metav1.GetOptions{})
+			credentials, err := stores.GetCredentials(ctx, name, metav1.GetOptions{})
 			if err != nil {
 				return err
 			}
@@ -34,8 +42,9 @@ func (p *plugin) newCredentials() *cobra.Command {
 				_, _ = fmt.Fprintf(table, "%s\t%s\n", line[0], line[1])
 			}
 			return table.Flush()
-		},
+		}),
 	}
 	flags.AddFlags(cmd)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": formats(flags)})
 	return cmd
 }

@@ -5,14 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/client-go/rest"
+	"k8s.io/cli-runtime/pkg/printers"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -20,92 +26,122 @@ import (
 // history shows a store's past.
 type history struct {
 	*plugin
-	output   *genericclioptions.PrintFlags
-	at       string
-	revision string
-	all      bool
-	limit    int
+	output *genericclioptions.PrintFlags
+	all    bool
+	diff   bool
+	watch  bool
+	limit  int
 }
 
 func (p *plugin) newHistory() *cobra.Command {
 	h := &history{plugin: p, output: printFlags("")}
 	cmd := &cobra.Command{
 		Use:   "history NAME",
-		Short: "Show who changed a store, when and what; or the store as it was",
+		Short: "Show who changed a store, when and what",
+		Long: `Show who changed a store, when and what, the latest first. If there is no store of the
+name, it is the history of the last that had it.`,
 		Example: `  # Who changed the store
   kubectl store history flowers
 
-  # With the IDs that the audit logs of the cluster give the requests
+  # With the programs that did it, and the IDs that the audit logs of the cluster give the requests
   kubectl store history flowers -o wide
 
-  # The store as it was at a time
-  kubectl store history flowers --at=2006-01-02T15:04:05Z`,
-		Args: oneName,
-		RunE: func(cmd *cobra.Command, args []string) error { return h.run(cmd.Context(), args[0]) },
+  # All that each revision changed
+  kubectl store history flowers --diff
+
+  # Go on with what is changed from now on, and what the provisioner reports
+  kubectl store history flowers --all --watch`,
+		ValidArgsFunction: p.completeStores,
+		RunE:              named(h.run),
 	}
-	cmd.Flags().StringVar(&h.at, "at", "", "Show the store as it was at this time, as in RFC 3339.")
-	cmd.Flags().StringVar(&h.revision, "revision", "", "Show the store as this revision left it.")
 	cmd.Flags().BoolVar(&h.all, "all", false, "Show also what only reported the store's status.")
+	cmd.Flags().BoolVar(&h.diff, "diff", false, "Show each revision with all that it changed, the field before and after.")
+	cmd.Flags().BoolVarP(&h.watch, "watch", "w", false, "Go on with what is changed from now on. The latest then come last.")
 	cmd.Flags().IntVar(&h.limit, "limit", 0, "Show the latest so many revisions. The default is all.")
-	h.output.AddFlags(cmd)
-	cmd.Flags().Lookup("output").Usage += " For the list of revisions also wide."
+	addWideOutput(cmd, h.output)
+	completeFlags(cmd, map[string]cobra.CompletionFunc{"output": formats(h.output, "wide")})
 	return cmd
 }
 
 func (h *history) run(ctx context.Context, name string) error {
-	if h.at != "" && h.revision != "" {
-		return errors.New("--at and --revision cannot be given together")
+	if h.diff && h.output.OutputFlagSpecified() {
+		return errors.New("--diff and --output cannot be given together")
 	}
-	client, err := h.platform()
+	show, err := h.printer()
 	if err != nil {
 		return err
 	}
-	_, namespace, err := h.stores()
+	stores, _, err := h.stores()
 	if err != nil {
 		return err
 	}
-	request := func() *rest.Request {
-		return client.RESTClient().Get().Namespace(namespace).Resource("stores").Name(name).SubResource("history")
-	}
-	if h.at != "" || h.revision != "" {
-		if *h.output.OutputFormat == "wide" {
-			return errors.New("--output=wide is for the list of revisions: it cannot be given with --at or --revision")
-		}
-		past := request()
-		if h.at != "" {
-			past = past.Param("at", h.at)
-		} else {
-			past = past.Param("resourceVersion", h.revision)
-		}
-		store := &v1alpha1.Store{}
-		if err := past.Do(ctx).Into(store); err != nil {
+	// What is written from here on is watched for.
+	selector := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
+	since := ""
+	if h.watch {
+		list, err := stores.List(ctx, selector)
+		if err != nil {
 			return err
 		}
-		if !h.output.OutputFlagSpecified() {
-			*h.output.OutputFormat = "yaml"
-		}
-		return h.print(h.output, store)
+		since = list.ResourceVersion
 	}
-	found, err := h.collect(ctx, request)
+	found, err := h.collect(ctx, name, 0)
 	if err != nil {
 		return err
 	}
-	wide := *h.output.OutputFormat == "wide"
-	if h.output.OutputFlagSpecified() && !wide {
-		return h.print(h.output, found)
+	if !h.watch {
+		return show(found)
 	}
-	return h.table(found, wide)
+	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+		options.FieldSelector = selector.FieldSelector
+		return stores.Watch(ctx, options)
+	}}
+	var latest int64
+	more := func(found *v1alpha1.StoreHistory) error {
+		if len(found.Items) == 0 {
+			return nil
+		}
+		latest = number(found.Items[0].ResourceVersion)
+		slices.Reverse(found.Items)
+		return show(found)
+	}
+	if err := more(found); err != nil {
+		return err
+	}
+	h.limit = 0
+	_, err = watchtools.Until(ctx, since, source, func(watch.Event) (bool, error) {
+		found, err := h.collect(ctx, name, latest)
+		if err != nil {
+			return false, err
+		}
+		return false, more(found)
+	})
+	return err
 }
 
-// collect reads page after page until there is as much as was asked for.
-func (h *history) collect(ctx context.Context, request func() *rest.Request) (*v1alpha1.StoreHistory, error) {
+// number is a revision as one that can be compared, 0 if it is none.
+func number(revision string) int64 {
+	n, _ := strconv.ParseInt(revision, 10, 64)
+	return n
+}
+
+// collect reads page after page of what is newer than a revision, until there is as
+// much as was asked for.
+func (h *history) collect(ctx context.Context, name string, known int64) (*v1alpha1.StoreHistory, error) {
 	found := &v1alpha1.StoreHistory{Items: []v1alpha1.StoreRevision{}}
 	for next := ""; ; {
+		request, err := h.request(name)
+		if err != nil {
+			return nil, err
+		}
 		page := &v1alpha1.StoreHistory{}
-		if err := request().Param("continue", next).Do(ctx).Into(page); err != nil {
+		if err := request.SubResource("history").Param("continue", next).Do(ctx).Into(page); err != nil {
 			return nil, err
 		}
 		for _, item := range page.Items {
+			if number(item.ResourceVersion) <= known {
+				return found, nil
+			}
 			if h.all || !statusOnly(item) {
 				found.Items = append(found.Items, item)
 			}
@@ -122,22 +158,41 @@ func (h *history) collect(ctx context.Context, request func() *rest.Request) (*v
 // statusOnly is true for a revision that says how the shop is, and not what
 // somebody wants.
 func statusOnly(item v1alpha1.StoreRevision) bool {
-	return !slices.ContainsFunc(item.Changes, func(c v1alpha1.FieldChange) bool { return !strings.HasPrefix(c.Path, "status") })
+	return item.Verb == "update" &&
+		!slices.ContainsFunc(item.Changes, func(c v1alpha1.FieldChange) bool { return !strings.HasPrefix(c.Path, "status") })
 }
 
-// table prints a line for each change, with its revision on the first. A wide one
-// has the IDs of the requests too.
-func (h *history) table(found *v1alpha1.StoreHistory, wide bool) error {
-	table := tabwriter.NewWriter(h.Out, 0, 0, 3, ' ', 0)
-	columns := []string{"REVISION", "TIME", "USER", "VERB"}
-	if wide {
-		columns = append(columns, "AUDIT-ID")
+// printer returns what shows revisions. It may be called again for later ones.
+func (h *history) printer() (func(*v1alpha1.StoreHistory) error, error) {
+	wide := *h.output.OutputFormat == "wide"
+	switch {
+	case h.diff:
+		return h.diffs, nil
+	case wide || !h.output.OutputFlagSpecified() && *h.output.TemplatePrinterFlags.TemplateArgument == "":
+		table, headed := printers.GetNewTabWriter(h.Out), false
+		return func(found *v1alpha1.StoreHistory) error {
+			columns := []string{"REVISION", "TIME", "USER", "VERB"}
+			if wide {
+				columns = append(columns, "MANAGER", "AUDIT-ID")
+			}
+			if !headed {
+				_, _ = fmt.Fprintln(table, strings.Join(columns, "\t")+"\tCHANGE")
+				headed = true
+			}
+			writeRows(table, found, wide)
+			return table.Flush()
+		}, nil
 	}
-	_, _ = fmt.Fprintln(table, strings.Join(columns, "\t")+"\tCHANGE")
+	printer, err := h.output.ToPrinter()
+	return func(found *v1alpha1.StoreHistory) error { return printer.PrintObj(found, h.Out) }, err
+}
+
+// writeRows writes a line for each change, with its revision on the first.
+func writeRows(table io.Writer, found *v1alpha1.StoreHistory, wide bool) {
 	for _, item := range found.Items {
 		cells := []string{item.ResourceVersion, item.Time.UTC().Format(time.RFC3339), cmp.Or(item.User, "<none>"), item.Verb}
 		if wide {
-			cells = append(cells, cmp.Or(item.AuditID, "<none>"))
+			cells = append(cells, cmp.Or(item.Manager, "<none>"), cmp.Or(item.AuditID, "<none>"))
 		}
 		lead := strings.Join(cells, "\t")
 		if item.Verb == "create" || len(item.Changes) == 0 {
@@ -149,11 +204,32 @@ func (h *history) table(found *v1alpha1.StoreHistory, wide bool) error {
 			lead = strings.Repeat("\t", len(cells)-1)
 		}
 	}
-	return table.Flush()
 }
 
-// short is a value that fits in a line. It is quoted if the terminal might take
-// it for something else.
+// diffs prints each revision with its changes, as version control does.
+func (h *history) diffs(found *v1alpha1.StoreHistory) error {
+	var text strings.Builder
+	for _, item := range found.Items {
+		fmt.Fprintf(&text, "revision %s\nUser:     %s\nTime:     %s\nVerb:     %s\nManager:  %s\nAudit ID: %s\n\n", item.ResourceVersion,
+			cmp.Or(item.User, "<none>"), item.Time.UTC().Format(time.RFC3339Nano), item.Verb, cmp.Or(item.Manager, "<none>"), cmp.Or(item.AuditID, "<none>"))
+		for _, change := range item.Changes {
+			if !h.all && strings.HasPrefix(change.Path, "status") {
+				continue
+			}
+			if change.From != nil {
+				fmt.Fprintf(&text, "- %s: %s\n", change.Path, safe(*change.From))
+			}
+			if change.To != nil {
+				fmt.Fprintf(&text, "+ %s: %s\n", change.Path, safe(*change.To))
+			}
+		}
+		text.WriteString("\n")
+	}
+	_, err := io.WriteString(h.Out, text.String())
+	return err
+}
+
+// short is a value that fits in a line.
 func short(value *string) string {
 	if value == nil {
 		return "<none>"
@@ -163,8 +239,13 @@ func short(value *string) string {
 	if len(text) > most {
 		text = append(text[:most-1], '…')
 	}
-	if quoted := fmt.Sprintf("%q", string(text)); quoted != `"`+string(text)+`"` || len(text) == 0 {
+	return safe(string(text))
+}
+
+// safe is a text as it is, or quoted if the terminal might take it for something else.
+func safe(text string) string {
+	if quoted := fmt.Sprintf("%q", text); quoted != `"`+text+`"` || text == "" {
 		return quoted
 	}
-	return string(text)
+	return text
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -14,10 +15,16 @@ func (p *plugin) newOpen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "open NAME",
 		Short: "Print where the shop is",
-		Long:  "Print the address of a shop, to be opened in a browser.",
-		Args:  oneName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			store, err := p.get(cmd.Context(), args[0])
+		Long: `Print the address of a shop. It is for a browser, which this does not start: where the
+command runs there may be none.`,
+		Example: `  # Where the shop is
+  kubectl store open flowers
+
+  # Open the page where its administrator logs in
+  xdg-open "$(kubectl store open flowers --admin)"`,
+		ValidArgsFunction: p.completeStores,
+		RunE: named(func(ctx context.Context, name string) error {
+			store, err := p.get(ctx, name)
 			if err != nil {
 				return err
 			}
@@ -29,7 +36,7 @@ func (p *plugin) newOpen() *cobra.Command {
 				return fmt.Errorf("store %q has no address yet%s", store.Name, because(store))
 			}
 			return p.printf("%s", url)
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&admin, "admin", false, "Print where the administrator logs in.")
 	return cmd
