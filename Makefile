@@ -27,7 +27,7 @@ stop: ## Stop the local cluster and remove all that it made
 	@if [ -x $(BIN)/localcluster ]; then $(BIN)/localcluster stop; fi
 
 .PHONY: test
-test: packages verify-generate lint dashboard unit integration e2e ## Set everything up and run every test
+test: packages verify-generate lint dashboard unit integration test-conformance e2e ## Set everything up and run every test
 
 .PHONY: packages
 packages:
@@ -63,6 +63,12 @@ integration: packages build ## Test the API server behind a real kube-apiserver,
 	go test ./test/integration/... ./test/bench/...
 	go test -count=1 ./test/crash
 
+.PHONY: test-conformance
+test-conformance: packages build $(BIN)/sample-apiserver ## Check the conventions of the Kubernetes API, beside kubernetes' sample-apiserver
+	mkdir -p _output
+	go test -count=1 -parallel=8 ./test/conformance -args -table=$(CURDIR)/_output/conformance.md
+	cat _output/conformance.md
+
 .PHONY: test-crash
 test-crash: packages build ## Kill the provisioner and all around it a thousand times, at every request: half an hour
 	go test -count=1 -timeout=40m -run=TestNeverAgain21 -v ./test/crash -args -crash.kills=1000
@@ -94,11 +100,12 @@ $(BIN)/etcd:
 	mkdir -p $(@D)
 	go build -ldflags='-s -w' -o $@ ./hack/localcluster/cmd/etcd
 
-# What benchmarks compare with or need, each from a module of its own.
+# What benchmarks and tests compare with or need, each from a module of its own.
 $(BIN)/kine: PACKAGE := github.com/k3s-io/kine
 $(BIN)/helm-controller: PACKAGE := github.com/fluxcd/helm-controller
 $(BIN)/kwok: PACKAGE := sigs.k8s.io/kwok/cmd/kwok
-$(BIN)/kine $(BIN)/helm-controller $(BIN)/kwok: $(BIN)/%: hack/%/go.mod
+$(BIN)/sample-apiserver: PACKAGE := k8s.io/sample-apiserver
+$(BIN)/kine $(BIN)/helm-controller $(BIN)/kwok $(BIN)/sample-apiserver: $(BIN)/%: hack/%/go.mod
 	mkdir -p $(@D)
 	cd hack/$* && GOWORK=off go build -ldflags='-s -w' -o ../../$@ $(PACKAGE)
 	touch $@

@@ -2,10 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"helm.sh/helm/v3/pkg/chart"
@@ -13,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/repository"
 )
 
 const (
@@ -61,17 +58,7 @@ func serveChart(t testing.TB, folder string, replicas int) (url, archive string,
 	for name, template := range templates {
 		c.Templates = append(c.Templates, &chart.File{Name: "templates/" + name, Data: []byte(template)})
 	}
-	if archive, err = chartutil.Save(c, folder); err != nil {
-		return "", "", fmt.Errorf("packing the chart: %w", err)
-	}
-	index := fmt.Sprintf("apiVersion: v1\nentries:\n  %s:\n    - {apiVersion: v2, name: %s, version: %s, urls: [%s]}\n",
-		engineName, engineName, chartVersion, filepath.Base(archive))
-	if err := os.WriteFile(filepath.Join(folder, "index.yaml"), []byte(index), 0o600); err != nil {
-		return "", "", err
-	}
-	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
-	t.Cleanup(server.Close)
-	return server.URL, archive, nil
+	return repository.Serve(t, folder, c)
 }
 
 // newEngine is an engine of the chart in a repository.

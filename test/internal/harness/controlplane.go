@@ -3,7 +3,6 @@ package harness
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,22 +70,11 @@ func startControlPlane(ctx context.Context, folder, logs string, b *binaries, au
 func (c *controlPlane) path(name string) string { return filepath.Join(c.folder, name) }
 
 func (c *controlPlane) startEtcd(ctx context.Context, logs, binary string) error {
-	client, peer := "unix://"+c.path("etcd.sock"), "unix://"+c.path("peer.sock")
-	etcd, err := process.Start("etcd", filepath.Join(logs, "etcd.log"), binary,
-		"--data-dir="+c.path("etcd"), "--name=test", "--log-level=warn", "--unsafe-no-fsync",
-		"--listen-client-urls="+client, "--advertise-client-urls="+client,
-		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=test="+peer)
-	if err != nil {
-		return err
+	etcd, err := startEtcd(ctx, c.folder, filepath.Join(logs, "etcd.log"), binary)
+	if etcd != nil {
+		c.programs = append(c.programs, etcd)
 	}
-	c.programs = append(c.programs, etcd)
-	return etcd.WaitFor(ctx, func(ctx context.Context) error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.path("etcd.sock"))
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
+	return err
 }
 
 // prepareKubeAPIServer writes its files and finds it a port.
@@ -117,7 +105,7 @@ func (c *controlPlane) prepareKubeAPIServer(audited []string) error {
 func (c *controlPlane) startKubeAPIServer(ctx context.Context) error {
 	server, err := process.Start("kube-apiserver", filepath.Join(c.logs, "kube-apiserver.log"), c.binary,
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(c.port), "--endpoint-reconciler-type=none",
-		"--etcd-servers=unix://"+c.path("etcd.sock"), "--service-cluster-ip-range=10.0.0.0/16",
+		"--etcd-servers="+etcdEndpoint(c.folder), "--service-cluster-ip-range=10.0.0.0/16",
 		"--tls-cert-file="+c.path("serving.crt"), "--tls-private-key-file="+c.path("serving.key"),
 		"--client-ca-file="+c.path("clients-ca.crt"), "--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc",

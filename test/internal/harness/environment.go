@@ -129,11 +129,7 @@ func (e *Environment) install(ctx context.Context) error {
 
 // route makes the chart's APIService lead to port of this machine.
 func (e *Environment) route(ctx context.Context, core kubernetes.Interface, port int) error {
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: serviceName, Namespace: systemNamespace},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "127.0.0.1"},
-	}
-	if _, err := core.CoreV1().Services(systemNamespace).Create(ctx, service, metav1.CreateOptions{}); err != nil {
+	if _, err := core.CoreV1().Services(systemNamespace).Create(ctx, loopbackService(serviceName), metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("creating service %s: %w", serviceName, err)
 	}
 	for _, object := range e.objects {
@@ -166,16 +162,26 @@ func (e *Environment) serviceAccount(ctx context.Context, name string) (*rest.Co
 	if err != nil {
 		return nil, err
 	}
-	token, err := core.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	return tokenOf(ctx, core, e.Admin(), systemNamespace, name)
+}
+
+// tokenOf returns how a ServiceAccount reaches the cluster that admin does.
+func tokenOf(ctx context.Context, core kubernetes.Interface, admin *rest.Config, namespace, name string) (*rest.Config, error) {
+	token, err := core.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("asking for a token of %s: %w", name, err)
 	}
-	return &rest.Config{
-		Host:            e.cluster.url,
-		BearerToken:     token.Status.Token,
-		TLSClientConfig: rest.TLSClientConfig{CAData: e.cluster.serving.pem},
-		QPS:             -1,
-	}, nil
+	config := rest.AnonymousClientConfig(admin)
+	config.BearerToken = token.Status.Token
+	return config, nil
+}
+
+// loopbackService leads to this machine.
+func loopbackService(name string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "127.0.0.1"},
+	}
 }
 
 // Admin returns how a cluster administrator reaches the cluster.
