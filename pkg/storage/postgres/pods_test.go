@@ -71,7 +71,7 @@ func counter(pod *example.Pod) int {
 	return n
 }
 
-func deletePod(t *testing.T, s storage.Interface, name string) *example.Pod {
+func deletePod(t testing.TB, s storage.Interface, name string) *example.Pod {
 	t.Helper()
 	out := &example.Pod{}
 	if err := s.Delete(t.Context(), podKey(name), out, nil, storage.ValidateAllObjectFunc, nil, storage.DeleteOptions{}); err != nil {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"platform.dev/stores/pkg/storage/history"
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 )
 
@@ -63,16 +65,39 @@ func newGrownFixture(b *testing.B) *fixture {
 
 func benchKey(n int) string { return podKey(fmt.Sprintf("pod-%05d", n)) }
 
+// BenchmarkPast reads the past of objects and of all. The target for one object is 50 ms.
 func BenchmarkPast(b *testing.B) {
 	f := newGrownFixture(b)
 	reader := pastOf(f)
+	const gone = benchObjects / 10 // the first ones are deleted, as late as can be
+	for n := range gone {
+		deletePod(b, f.Storage, fmt.Sprintf("pod-%05d", n))
+	}
+	deleted := func() string { return benchKey(rand.IntN(gone)) }
+	living := func() string { return benchKey(gone + rand.IntN(benchObjects-gone)) }
+	somewhen := func() time.Time { return time.Now().Add(-rand.N(29 * 24 * time.Hour)) }
+	before := time.Now().AddDate(-1, 0, 0)
 	for name, ask := range map[string]func(ctx context.Context) error{
 		"ObjectAtTime": func(ctx context.Context) error {
-			_, err := reader.At(ctx, benchKey(rand.IntN(benchObjects)), time.Now().Add(-rand.N(29*24*time.Hour)))
+			_, err := reader.At(ctx, living(), somewhen())
+			return err
+		},
+		"DeletedObjectAtTime": func(ctx context.Context) error {
+			_, err := reader.At(ctx, deleted(), somewhen())
 			return err
 		},
 		"ObjectAtRevision": func(ctx context.Context) error {
-			_, err := reader.List(ctx, benchKey(rand.IntN(benchObjects)), benchObjects+3+rand.Int64N(benchRevisions-benchObjects-3), 1)
+			_, err := reader.AtRevision(ctx, living(), benchObjects+3+rand.Int64N(benchRevisions-benchObjects-3))
+			return err
+		},
+		"NoObjectAtTime": func(ctx context.Context) error {
+			if _, err := reader.At(ctx, deleted(), before); !errors.Is(err, history.ErrNotFound) {
+				return fmt.Errorf("before the first object: %w", err)
+			}
+			return nil
+		},
+		"HistoryOf100Revisions": func(ctx context.Context) error {
+			_, err := reader.List(ctx, living(), 0, 100)
 			return err
 		},
 		"RevisionAtTime": func(ctx context.Context) error {
@@ -88,11 +113,16 @@ func BenchmarkPast(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
+			var took []time.Duration
 			for b.Loop() {
+				begin := time.Now()
 				if err := ask(b.Context()); err != nil {
 					b.Fatal(err)
 				}
+				took = append(took, time.Since(begin))
 			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
 		})
 	}
 }

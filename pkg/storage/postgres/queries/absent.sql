@@ -8,12 +8,14 @@ with base as (
     select crt from log where key = $1 and kind = 2
     union
     select crt from head where key = $1
+), creation as materialized (
+    select object.crt, (select at from log where rev = object.crt) as at from object
 )
 select base.upper - 1,
        case when base.upper is not null then
            coalesce((select at from log where rev >= base.upper order by rev limit 1), clock_timestamp())
        end,
-       exists (select from object where not exists (select from log where rev = object.crt)),
+       exists (select from creation where at is null),
        (select at from log where key = $1 and kind = 2 and rev <= $2 and at <= $3 order by rev desc limit 1),
-       (select at from log join object on log.rev = object.crt where rev > $2 or at > $3 order by rev limit 1)
+       (select at from creation where crt > $2 or at > $3 order by crt limit 1)
 from base;
