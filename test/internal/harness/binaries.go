@@ -83,10 +83,10 @@ func outputFolder(root string) (string, error) {
 	return filepath.Join(root, "_output", "integration", filepath.Base(folder)), nil
 }
 
-func build(ctx context.Context, folder, output, target string) error {
+func build(ctx context.Context, folder, output, target string, environment ...string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", output, target)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building %s: %w\n%s", target, err, out)
 	}

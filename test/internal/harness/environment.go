@@ -214,6 +214,19 @@ func (e *Environment) BuildPlugin(ctx context.Context) (string, error) {
 	return folder, build(ctx, e.root, filepath.Join(folder, "kubectl-store"), "./cmd/kubectl-store")
 }
 
+// BuildKrew builds the plugin manager krew, which stays for the next run, and returns
+// its path.
+func (e *Environment) BuildKrew(ctx context.Context) (string, error) {
+	program := filepath.Join(e.root, "_output", "bin", "krew")
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	return program, build(ctx, filepath.Join(e.root, "hack", "krew"), program, "sigs.k8s.io/krew/cmd/krew", "GOWORK=off")
+}
+
+// Repository is the folder of the source.
+func (e *Environment) Repository() string { return e.root }
+
 // Programs are the processes of the cluster and of the platform's API server, by name.
 func (e *Environment) Programs() map[string]int {
 	programs := map[string]int{"apiserver": e.server.PID()}
