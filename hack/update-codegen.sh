@@ -32,3 +32,6 @@ kube::codegen::gen_client --with-watch --with-applyconfig \
   --applyconfig-openapi-schema <(go run ./pkg/generated/openapi/cmd/models-schema) \
   --output-dir pkg/generated --output-pkg "$module/pkg/generated" \
   --boilerplate "$boilerplate" pkg/apis
+
+# The generated Extract functions name models after their Go types, too.
+sed -i 's/"dev\.platform\.stores\.pkg\.apis\.platform\.v1alpha1\./"dev.platform.v1alpha1./' pkg/generated/applyconfiguration/platform/v1alpha1/*.go

@@ -25,36 +25,915 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
-- name: dev.platform.stores.pkg.apis.platform.v1alpha1.Engine
+- name: dev.platform.v1alpha1.AdminLogin
+  map:
+    fields:
+    - name: passwordKey
+      type:
+        scalar: string
+      default: ""
+    - name: usernameKey
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.ChartRepository
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.ChartSource
+  map:
+    fields:
+    - name: builtin
+      type:
+        scalar: string
+    - name: oci
+      type:
+        scalar: string
+    - name: repository
+      type:
+        namedType: dev.platform.v1alpha1.ChartRepository
+- name: dev.platform.v1alpha1.ContainerLimits
+  map:
+    fields:
+    - name: default
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: defaultRequest
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: max
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: dev.platform.v1alpha1.CreateRate
+  map:
+    fields:
+    - name: count
+      type:
+        scalar: numeric
+      default: 0
+    - name: windowSeconds
+      type:
+        scalar: numeric
+      default: 0
+- name: dev.platform.v1alpha1.Credential
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+    - name: generate
+      type:
+        namedType: dev.platform.v1alpha1.RandomValue
+    - name: key
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.Engine
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.platform.v1alpha1.EngineSpec
+      default: {}
+    - name: status
+      type:
+        namedType: dev.platform.v1alpha1.EngineStatus
+      default: {}
+- name: dev.platform.v1alpha1.EngineBackup
+  map:
+    fields:
+    - name: backupCronJob
+      type:
+        scalar: string
+      default: ""
+    - name: restoreCronJob
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.EnginePlan
+  map:
+    fields:
+    - name: description
+      type:
+        scalar: string
+    - name: limits
+      type:
+        namedType: dev.platform.v1alpha1.ContainerLimits
+      default: {}
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: quota
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: values
+      type:
+        namedType: __untyped_atomic_
+- name: dev.platform.v1alpha1.EngineRollout
+  map:
+    fields:
+    - name: maxConcurrency
+      type:
+        namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+    - name: maxFailures
+      type:
+        namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+    - name: pauseSeconds
+      type:
+        scalar: numeric
+    - name: paused
+      type:
+        scalar: boolean
+    - name: waves
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+          elementRelationship: atomic
+- name: dev.platform.v1alpha1.EngineSpec
+  map:
+    fields:
+    - name: adminLogin
+      type:
+        namedType: dev.platform.v1alpha1.AdminLogin
+    - name: backup
+      type:
+        namedType: dev.platform.v1alpha1.EngineBackup
+    - name: chart
+      type:
+        namedType: dev.platform.v1alpha1.ChartSource
+      default: {}
+    - name: credentials
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.Credential
+          elementRelationship: associative
+          keys:
+          - key
+    - name: defaultPlan
+      type:
+        scalar: string
+      default: ""
+    - name: defaultVersion
+      type:
+        scalar: string
+      default: ""
+    - name: description
+      type:
+        scalar: string
+    - name: displayName
+      type:
+        scalar: string
+    - name: mappings
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.ValueMapping
+          elementRelationship: associative
+          keys:
+          - value
+    - name: plans
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.EnginePlan
+          elementRelationship: associative
+          keys:
+          - name
+    - name: progressDeadlineSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: rollout
+      type:
+        namedType: dev.platform.v1alpha1.EngineRollout
+    - name: storefront
+      type:
+        namedType: dev.platform.v1alpha1.Storefront
+      default: {}
+    - name: values
+      type:
+        namedType: __untyped_atomic_
+    - name: valuesSchema
+      type:
+        namedType: __untyped_atomic_
+    - name: versions
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.EngineVersion
+          elementRelationship: associative
+          keys:
+          - name
+- name: dev.platform.v1alpha1.EngineStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: rollout
+      type:
+        namedType: dev.platform.v1alpha1.RolloutStatus
+- name: dev.platform.v1alpha1.EngineVersion
+  map:
+    fields:
+    - name: chartVersion
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        namedType: __untyped_atomic_
+- name: dev.platform.v1alpha1.FailedUpgrade
+  map:
+    fields:
+    - name: digest
+      type:
+        scalar: string
+      default: ""
+    - name: message
+      type:
+        scalar: string
+    - name: plan
+      type:
+        scalar: string
+    - name: returnedTo
+      type:
+        scalar: numeric
+      default: 0
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: version
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.FieldChange
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+    - name: path
+      type:
+        scalar: string
+      default: ""
+    - name: to
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.ObjectChange
+  map:
+    fields:
+    - name: change
+      type:
+        scalar: string
+      default: ""
+    - name: fields
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.FieldChange
+          elementRelationship: atomic
+    - name: object
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.QuotaSubject
+  map:
+    fields:
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.RandomValue
+  map:
+    fields:
+    - name: format
+      type:
+        scalar: string
+      default: Alphanumeric
+    - name: length
+      type:
+        scalar: numeric
+      default: 0
+    - name: prefix
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.ReadyRevision
+  map:
+    fields:
+    - name: chart
+      type:
+        scalar: string
+    - name: chartVersion
+      type:
+        scalar: string
+    - name: dataReplaced
+      type:
+        scalar: boolean
+    - name: digest
+      type:
+        scalar: string
+      default: ""
+    - name: generation
+      type:
+        scalar: numeric
+    - name: plan
+      type:
+        scalar: string
+    - name: revision
+      type:
+        scalar: numeric
+      default: 0
+    - name: version
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.ReleaseAction
+  map:
+    fields:
+    - name: action
+      type:
+        scalar: string
+      default: ""
+    - name: message
+      type:
+        scalar: string
+    - name: result
+      type:
+        scalar: string
+      default: ""
+    - name: revision
+      type:
+        scalar: numeric
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: dev.platform.v1alpha1.RestoreOutcome
+  map:
+    fields:
+    - name: backup
+      type:
+        scalar: string
+      default: ""
+    - name: message
+      type:
+        scalar: string
+    - name: result
+      type:
+        scalar: string
+      default: ""
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: dev.platform.v1alpha1.RolloutStatus
+  map:
+    fields:
+    - name: failed
+      type:
+        scalar: numeric
+    - name: leftOut
+      type:
+        scalar: numeric
+    - name: message
+      type:
+        scalar: string
+    - name: nextWaveTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: phase
+      type:
+        scalar: string
+      default: ""
+    - name: ready
+      type:
+        scalar: numeric
+    - name: total
+      type:
+        scalar: numeric
+    - name: updated
+      type:
+        scalar: numeric
+    - name: version
+      type:
+        scalar: string
+      default: ""
+    - name: waiting
+      type:
+        scalar: numeric
+    - name: wave
+      type:
+        scalar: numeric
+    - name: waves
+      type:
+        scalar: numeric
+- name: dev.platform.v1alpha1.Store
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.platform.v1alpha1.StoreSpec
+      default: {}
+    - name: status
+      type:
+        namedType: dev.platform.v1alpha1.StoreStatus
+      default: {}
+- name: dev.platform.v1alpha1.StoreBackup
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+    - name: firstGeneration
+      type:
+        scalar: numeric
+    - name: lastGeneration
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: version
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.StorePreview
+  map:
+    fields:
+    - name: changes
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.ObjectChange
+          elementRelationship: atomic
+    - name: message
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.StoreQuota
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.platform.v1alpha1.StoreQuotaSpec
+      default: {}
+- name: dev.platform.v1alpha1.StoreQuotaHard
+  map:
+    fields:
+    - name: stores
+      type:
+        scalar: numeric
+- name: dev.platform.v1alpha1.StoreQuotaSpec
+  map:
+    fields:
+    - name: createRate
+      type:
+        namedType: dev.platform.v1alpha1.CreateRate
+    - name: hard
+      type:
+        namedType: dev.platform.v1alpha1.StoreQuotaHard
+      default: {}
+    - name: subjects
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.QuotaSubject
+          elementRelationship: atomic
+- name: dev.platform.v1alpha1.StoreRelease
+  map:
+    fields:
+    - name: actions
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.ReleaseAction
+          elementRelationship: atomic
+    - name: chart
+      type:
+        scalar: string
+    - name: chartVersion
+      type:
+        scalar: string
+    - name: failed
+      type:
+        namedType: dev.platform.v1alpha1.FailedUpgrade
+    - name: name
+      type:
+        scalar: string
+    - name: ready
+      type:
+        namedType: dev.platform.v1alpha1.ReadyRevision
+    - name: revision
+      type:
+        scalar: numeric
+- name: dev.platform.v1alpha1.StoreRestore
+  map:
+    fields:
+    - name: backup
+      type:
+        scalar: string
+      default: ""
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: dev.platform.v1alpha1.StoreSpec
+  map:
+    fields:
+    - name: adminEmail
+      type:
+        scalar: string
+    - name: deletionPolicy
+      type:
+        scalar: string
+      default: Delete
+    - name: deletionProtection
+      type:
+        scalar: boolean
+    - name: displayName
+      type:
+        scalar: string
+    - name: engine
+      type:
+        scalar: string
+      default: ""
+    - name: host
+      type:
+        scalar: string
+    - name: owner
+      type:
+        scalar: string
+    - name: plan
+      type:
+        scalar: string
+    - name: powerState
+      type:
+        scalar: string
+      default: Running
+    - name: restore
+      type:
+        namedType: dev.platform.v1alpha1.StoreRestore
+    - name: suspend
+      type:
+        scalar: boolean
+    - name: upgradePolicy
+      type:
+        scalar: string
+    - name: values
+      type:
+        namedType: __untyped_atomic_
+    - name: version
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.StoreStatus
+  map:
+    fields:
+    - name: adminURL
+      type:
+        scalar: string
+    - name: backups
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.StoreBackup
+          elementRelationship: associative
+          keys:
+          - name
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: namespace
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: preview
+      type:
+        namedType: dev.platform.v1alpha1.StorePreview
+    - name: release
+      type:
+        namedType: dev.platform.v1alpha1.StoreRelease
+    - name: restored
+      type:
+        namedType: dev.platform.v1alpha1.RestoreOutcome
+    - name: steps
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.StoreStep
+          elementRelationship: associative
+          keys:
+          - name
+    - name: url
+      type:
+        scalar: string
+    - name: version
+      type:
+        scalar: string
+- name: dev.platform.v1alpha1.StoreStep
+  map:
+    fields:
+    - name: endTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: progressTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: startTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: state
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.Storefront
+  map:
+    fields:
+    - name: adminPath
+      type:
+        scalar: string
+    - name: checks
+      type:
+        list:
+          elementType:
+            namedType: dev.platform.v1alpha1.StorefrontCheck
+          elementRelationship: associative
+          keys:
+          - path
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: service
+      type:
+        scalar: string
+      default: ""
+- name: dev.platform.v1alpha1.StorefrontCheck
+  map:
+    fields:
+    - name: contains
+      type:
+        scalar: string
+    - name: path
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: numeric
+      default: 200
+- name: dev.platform.v1alpha1.ValueMapping
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+      default: ""
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.api.resource.Quantity
   scalar: untyped
-  list:
-    elementType:
-      namedType: __untyped_atomic_
-    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
   map:
     elementType:
-      namedType: __untyped_deduced_
-    elementRelationship: separable
-- name: dev.platform.stores.pkg.apis.platform.v1alpha1.Store
-  scalar: untyped
-  list:
-    elementType:
-      namedType: __untyped_atomic_
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
     elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
+- name: io.k8s.apimachinery.pkg.runtime.RawExtension
   map:
     elementType:
-      namedType: __untyped_deduced_
-    elementRelationship: separable
-- name: dev.platform.stores.pkg.apis.platform.v1alpha1.StoreQuota
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.util.intstr.IntOrString
   scalar: untyped
-  list:
-    elementType:
-      namedType: __untyped_atomic_
-    elementRelationship: atomic
-  map:
-    elementType:
-      namedType: __untyped_deduced_
-    elementRelationship: separable
 - name: __untyped_atomic_
   scalar: untyped
   list:

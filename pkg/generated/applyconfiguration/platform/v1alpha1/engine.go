@@ -49,7 +49,7 @@ func Engine(name string) *EngineApplyConfiguration {
 // applied if another fieldManager has updated or force applied any of the previously applied fields.
 func ExtractEngineFrom(engine *platformv1alpha1.Engine, fieldManager string, subresource string) (*EngineApplyConfiguration, error) {
 	b := &EngineApplyConfiguration{}
-	err := managedfields.ExtractInto(engine, internal.Parser().Type("dev.platform.stores.pkg.apis.platform.v1alpha1.Engine"), fieldManager, b, subresource)
+	err := managedfields.ExtractInto(engine, internal.Parser().Type("dev.platform.v1alpha1.Engine"), fieldManager, b, subresource)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func Store(name, namespace string) *StoreApplyConfiguration {
 // applied if another fieldManager has updated or force applied any of the previously applied fields.
 func ExtractStoreFrom(store *platformv1alpha1.Store, fieldManager string, subresource string) (*StoreApplyConfiguration, error) {
 	b := &StoreApplyConfiguration{}
-	err := managedfields.ExtractInto(store, internal.Parser().Type("dev.platform.stores.pkg.apis.platform.v1alpha1.Store"), fieldManager, b, subresource)
+	err := managedfields.ExtractInto(store, internal.Parser().Type("dev.platform.v1alpha1.Store"), fieldManager, b, subresource)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func StoreQuota(name string) *StoreQuotaApplyConfiguration {
 // applied if another fieldManager has updated or force applied any of the previously applied fields.
 func ExtractStoreQuotaFrom(storeQuota *platformv1alpha1.StoreQuota, fieldManager string, subresource string) (*StoreQuotaApplyConfiguration, error) {
 	b := &StoreQuotaApplyConfiguration{}
-	err := managedfields.ExtractInto(storeQuota, internal.Parser().Type("dev.platform.stores.pkg.apis.platform.v1alpha1.StoreQuota"), fieldManager, b, subresource)
+	err := managedfields.ExtractInto(storeQuota, internal.Parser().Type("dev.platform.v1alpha1.StoreQuota"), fieldManager, b, subresource)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -28,6 +29,13 @@ func swagger() *spec.Swagger {
 			definition.Schema = v2
 		}
 		definitions[name] = definition.Schema
+	}
+	// The generator of apply configurations looks models up by the names of their Go
+	// types, not by those that they have been given.
+	for name := range definitions {
+		if kind, ours := strings.CutPrefix(name, "dev.platform.v1alpha1."); ours {
+			definitions["dev.platform.stores.pkg.apis.platform.v1alpha1."+kind] = spec.Schema{SchemaProps: spec.SchemaProps{Ref: reference(name)}}
+		}
 	}
 	return &spec.Swagger{SwaggerProps: spec.SwaggerProps{
 		Swagger:     "2.0",
