@@ -35,7 +35,7 @@ packages:
 
 .PHONY: unit
 unit: test-storage ## Test the packages, the storage against a real PostgreSQL
-	go test $$(go list ./... | grep -v /pkg/storage/postgres$$) ./test/rules/... ./test/storage/... ./hack/localcluster/...
+	go test $$(go list ./... | grep -v /pkg/storage/postgres$$) ./test/rules/... ./test/storage/... ./test/internal/argocd ./examples/... ./hack/localcluster/...
 	go test -count=1 ./test/faults
 
 .PHONY: test-storage
@@ -138,7 +138,7 @@ verify-generate: generate ## Fail if generated files are not up to date
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check the code and the import rules
-	$< run ./... ./test/...
+	$< run ./... ./test/... ./examples/...
 	$< run ./hack/localcluster/internal/... ./hack/localcluster/cmd/{localcluster,image,pause}
 
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
