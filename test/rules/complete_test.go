@@ -36,7 +36,7 @@ func TestNeverAgainIsComplete(t *testing.T) {
 func testSources(t *testing.T) []string {
 	t.Helper()
 	var sources []string
-	for _, folder := range []string{"test", "pkg", "cmd", "charts", "dashboard", "hack"} {
+	for _, folder := range []string{"test", "pkg", "cmd", "charts", "dashboard", "examples", "hack"} {
 		_ = filepath.WalkDir(filepath.Join(root, folder), func(path string, entry os.DirEntry, err error) error {
 			if err == nil && entry.IsDir() && entry.Name() == "node_modules" {
 				return filepath.SkipDir
