@@ -23,6 +23,7 @@ var valuePath = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0
 // ValidateEngine returns every fault of an engine that is about to be written.
 func ValidateEngine(engine *platform.Engine) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&engine.ObjectMeta, false, apivalidation.NameIsDNSLabel, field.NewPath("metadata"))
+	errs = append(errs, validateMetadataSize(&engine.ObjectMeta, field.NewPath("metadata"))...)
 	spec, path := &engine.Spec, field.NewPath("spec")
 	errs = append(errs, validateJSONObject(spec.Values, path.Child("values"))...)
 	errs = append(errs, validateJSONObject(spec.ValuesSchema, path.Child("valuesSchema"))...)

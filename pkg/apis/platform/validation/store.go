@@ -33,6 +33,7 @@ const maxValuesBytes = 64 << 10
 // ValidateStore returns every fault of a store that is about to be written.
 func ValidateStore(store *platform.Store) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&store.ObjectMeta, true, apivalidation.NameIsDNSLabel, field.NewPath("metadata"))
+	errs = append(errs, validateMetadataSize(&store.ObjectMeta, field.NewPath("metadata"))...)
 	spec := field.NewPath("spec")
 	errs = append(errs, validateTitle(store.Spec.DisplayName, spec.Child("displayName"))...)
 	errs = append(errs, validateEmail(store.Spec.AdminEmail, spec.Child("adminEmail"))...)

@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +46,17 @@ func TestValidateStore(t *testing.T) {
 		{"name with a dot", func(s *platform.Store) { s.Name = "a.b" }, "metadata.name"},
 		{"upper-case name", func(s *platform.Store) { s.Name = "Flowers" }, "metadata.name"},
 		{"no namespace", func(s *platform.Store) { s.Namespace = "" }, "metadata.namespace"},
+		{"labels of the greatest size", func(s *platform.Store) { s.Labels = labels(maxLabelsBytes / 8) }, ""},
+		{"too many labels", func(s *platform.Store) { s.Labels = labels(maxLabelsBytes/8 + 1) }, "metadata.labels"},
+		{"too many labels, but going", func(s *platform.Store) {
+			s.Labels, s.DeletionTimestamp = labels(maxLabelsBytes/8+1), &metav1.Time{}
+		}, ""},
+		{"too many finalizers", func(s *platform.Store) {
+			s.Finalizers = slices.Repeat([]string{"example.com/a"}, maxFinalizers+1)
+		}, "metadata.finalizers"},
+		{"too many owners", func(s *platform.Store) {
+			s.OwnerReferences = slices.Repeat([]metav1.OwnerReference{{APIVersion: "v1", Kind: "A", Name: "a", UID: "a"}}, maxOwners+1)
+		}, "metadata.ownerReferences"},
 		{"no e-mail", func(s *platform.Store) { s.Spec.AdminEmail = "" }, ""},
 		{"e-mail without a host", func(s *platform.Store) { s.Spec.AdminEmail = "owner" }, "spec.adminEmail"},
 		{"two e-mails", func(s *platform.Store) { s.Spec.AdminEmail = "a@example.com, b@example.com" }, "spec.adminEmail"},
@@ -87,6 +100,15 @@ func TestValidateStoreStatusUpdate(t *testing.T) {
 	expect(t, ValidateStoreStatusUpdate(store, old), "")
 	store.Status.Conditions[0].Reason = "not a word"
 	expect(t, ValidateStoreStatusUpdate(store, old), "status.conditions[0].reason")
+}
+
+// labels are as many of 8 bytes.
+func labels(count int) map[string]string {
+	made := map[string]string{}
+	for i := range count {
+		made[fmt.Sprintf("l%07d", i)] = ""
+	}
+	return made
 }
 
 // object returns a JSON object of this many bytes.

@@ -10,6 +10,7 @@ import (
 // ValidateStoreQuota returns every fault of a quota that is about to be written.
 func ValidateStoreQuota(quota *platform.StoreQuota) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&quota.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs = append(errs, validateMetadataSize(&quota.ObjectMeta, field.NewPath("metadata"))...)
 	spec := field.NewPath("spec")
 	if quota.Spec.Hard.Stores == nil && quota.Spec.CreateRate == nil {
 		errs = append(errs, field.Required(spec, "must bound something: set hard.stores, createRate or both"))
