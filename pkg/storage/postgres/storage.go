@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// maxValueBytes is what the API server accepts as a request body: whatever gets
-	// through it can be stored.
+	// maxValueBytes is what generic API servers accept as a request body: whatever gets
+	// through them can be stored.
 	maxValueBytes = 3 << 20
 	// maxTTL is a hundred years, which no date overflows.
 	maxTTL = 100 * 365 * 24 * 60 * 60
