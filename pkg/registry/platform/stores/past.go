@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/storage"
 
 	"platform.dev/stores/pkg/apis/platform"
 	"platform.dev/stores/pkg/storage/history"
@@ -81,7 +82,7 @@ func explainPast(err error, name, when string) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("there is no store %q %s: that revision is yet to come", name, when))
 	case errors.As(err, &absent):
 		return notFound(name, absence(absent, name, when))
-	case errors.Is(err, history.ErrNotFound):
+	case errors.Is(err, history.ErrNotFound), storage.IsInvalidObj(err): // which no store can be called
 		return notFound(name, "")
 	}
 	return err
