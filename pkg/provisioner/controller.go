@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -80,6 +82,8 @@ type Config struct {
 	Kube     kubernetes.Interface
 	Metadata metadata.Interface
 	Dynamic  dynamic.Interface
+	// Streams is a client of the cluster for thousands of watches; the default is Kube's.
+	Streams rest.Interface
 	// Helm runs releases, and Charts finds what they are made from.
 	Helm   helm.Interface
 	Charts Charts
@@ -168,7 +172,7 @@ func New(config Config) (*Controller, error) {
 			Name: queueName, Queue: c.waiting,
 		}),
 	})
-	c.watches = newWatches(config.Metadata, config.Kube.CoreV1().RESTClient(), c.wakeNamespace)
+	c.watches = newWatches(config.Metadata, cmp.Or[rest.Interface](config.Streams, config.Kube.CoreV1().RESTClient()), c.wakeNamespace)
 	c.probes = newProbes(c.queue.Add, func() time.Time { return c.now() })
 	if err := c.inform(platforminformers.NewSharedInformerFactory(config.Stores, 0), informers.NewSharedInformerFactory(config.Kube, 0),
 		informers.NewSharedInformerFactoryWithOptions(config.Kube, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = LabelStoreUID }))); err != nil {

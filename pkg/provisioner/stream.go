@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -15,13 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
+
+	"platform.dev/stores/pkg/provisioner/multiplex"
 )
 
 // stream watches one kind in one namespace. There are several for each store, so it is
-// made to take little: one goroutine, besides the connection's own, and no buffer
-// while nothing happens. An informer, or its reflector alone, takes four goroutines.
+// made to take little: while a watch stands and nothing happens it has neither a
+// goroutine nor a buffer, if the client can do without (package multiplex).
 type stream struct {
 	client rest.Interface
 	into   *changes
@@ -29,7 +29,27 @@ type stream struct {
 	version string
 	// lists says that the API server sends no objects when a watch begins.
 	lists bool
+
+	// began is when the last watch began, and failures how many of late were short.
+	began    time.Time
+	failures int
+	// initial are the objects that there are as a watch begins, until all have come.
+	initial []any
+	// line is the beginning of an event of which the rest has not come.
+	line []byte
+	// ended is called when the watch has ended.
+	ended func(error)
 }
+
+// How long to wait before a watch is begun again: at first, at most, and how long one
+// must have lasted to be no failure.
+const (
+	streamPause    = 500 * time.Millisecond
+	streamPauseMax = 30 * time.Second
+	streamLasted   = 2 * time.Minute
+	// streamEventMax bounds an event, in bytes.
+	streamEventMax = 8 << 20
+)
 
 // asMetadata has the API server send no more than the metadata of objects.
 const asMetadata = "application/json;as=PartialObjectMetadata%s;g=meta.k8s.io;v=v1"
@@ -49,15 +69,39 @@ type streamEvent struct {
 	}
 }
 
-// run tells of changes until ctx is done.
-func (s *stream) run(ctx context.Context) {
-	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 30 * time.Second, Steps: 10, Factor: 2, Jitter: 1}
-	_ = backoff.DelayWithReset(clock.RealClock{}, 2*time.Minute).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
-		if err := s.watch(ctx); err != nil && ctx.Err() == nil && !expectedError(err) {
+// run tells of changes until ctx is done, and calls done then. It returns as soon as
+// a watch stands that needs no goroutine.
+func (s *stream) run(ctx context.Context, done func()) {
+	s.ended = func(err error) {
+		if ctx.Err() != nil {
+			done()
+			return
+		}
+		if err = s.startOver(err); err != nil && !expectedError(err) {
 			s.log(ctx, err)
 		}
-		return false, nil
-	})
+		go func() {
+			select {
+			case <-time.After(s.pause()):
+				s.watch(ctx)
+			case <-ctx.Done():
+				done()
+			}
+		}()
+	}
+	s.watch(ctx)
+}
+
+// pause is how long to wait until the next watch.
+func (s *stream) pause() time.Duration {
+	if time.Since(s.began) > streamLasted {
+		s.failures = 0
+	}
+	pause := min(streamPause<<s.failures, streamPauseMax)
+	if pause < streamPauseMax {
+		s.failures++
+	}
+	return wait.Jitter(pause, 1)
 }
 
 // log tells of an error. Of an API server that is away the watches of the whole cluster
@@ -71,11 +115,28 @@ func (s *stream) log(ctx context.Context, err error) {
 	logger.Error(err, "Watching a namespace; trying again")
 }
 
-// watch tells of changes until the API server ends the watch.
-func (s *stream) watch(ctx context.Context) error {
+// watch begins a watch. All that comes of it is told by Write and End.
+func (s *stream) watch(ctx context.Context) {
+	s.began, s.initial, s.line = time.Now(), nil, nil
+	body, err := s.open(ctx)
+	if err != nil {
+		s.End(err)
+		return
+	}
+	if response, ok := body.(*multiplex.Response); ok {
+		response.Follow(s)
+		return
+	}
+	defer func() { _ = body.Close() }()
+	_, err = io.CopyBuffer(s, body, make([]byte, 1<<10))
+	s.End(err)
+}
+
+// open requests a watch, after a list where there has to be one.
+func (s *stream) open(ctx context.Context) (io.ReadCloser, error) {
 	if s.version == "" && s.lists {
 		if err := s.list(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	options := metav1.ListOptions{Watch: true, AllowWatchBookmarks: true, ResourceVersion: s.version}
@@ -85,13 +146,19 @@ func (s *stream) watch(ctx context.Context) error {
 	body, err := s.request(options, "").Stream(ctx)
 	if apierrors.IsInvalid(err) && s.version == "" {
 		s.lists = true
-		return s.watch(ctx)
+		return s.open(ctx)
 	}
-	if err != nil {
-		return s.startOver(err)
+	return body, err
+}
+
+// End implements multiplex.Receiver.
+func (s *stream) End(err error) {
+	// What is left is an event if it is whole.
+	if line := s.line; err == nil && len(line) > 0 {
+		s.line = nil
+		err = s.take(line)
 	}
-	defer func() { _ = body.Close() }()
-	return s.startOver(s.follow(body))
+	s.ended(err)
 }
 
 // startOver has the next watch begin anew if the last could not go on.
@@ -136,38 +203,53 @@ func (s *stream) list(ctx context.Context) error {
 	return s.into.Replace(objects, s.version)
 }
 
-// follow tells of the events that come. Those of the objects that there are when a
-// watch begins end with a bookmark.
-func (s *stream) follow(body io.Reader) error {
-	var initial []any
-	for decoder := json.NewDecoder(body); ; {
-		var event streamEvent
-		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("reading an event: %w", err)
-		}
-		object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.into.namespace, Name: event.Object.Metadata.Name, ResourceVersion: event.Object.Metadata.ResourceVersion,
-		}}
-		switch {
-		case event.Type == watch.Error:
-			return apierrors.FromObject(&metav1.Status{Code: event.Object.Code, Reason: event.Object.Reason, Message: event.Object.Message})
-		case event.Type == watch.Bookmark && (s.version != "" || event.Object.Metadata.Annotations[metav1.InitialEventsAnnotationKey] == "true"):
-			if s.version == "" {
-				_ = s.into.Replace(initial, object.ResourceVersion)
-				initial = nil
+// Write implements multiplex.Receiver: it takes events, each on a line.
+func (s *stream) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		line, next, whole := bytes.Cut(rest, []byte("\n"))
+		if !whole || len(s.line) > 0 {
+			if len(s.line)+len(line) > streamEventMax {
+				return 0, fmt.Errorf("an event is longer than %d bytes", streamEventMax)
 			}
-			s.version = object.ResourceVersion
-		case s.version == "":
-			initial = append(initial, object)
-		default:
-			_ = s.into.tell(object, event.Type == watch.Deleted)
-			s.version = object.ResourceVersion
+			s.line = append(s.line, line...)
+			line = s.line
 		}
-		if left, err := io.ReadAll(decoder.Buffered()); err == nil && len(bytes.TrimSpace(left)) == 0 {
-			// A new decoder has no buffer until something comes.
-			decoder = json.NewDecoder(body)
+		if !whole {
+			break
 		}
+		s.line = nil
+		if err := s.take(line); err != nil {
+			return 0, err
+		}
+		rest = next
 	}
+	return len(p), nil
+}
+
+// take tells of an event. Those of the objects that there are when a watch begins end
+// with a bookmark.
+func (s *stream) take(line []byte) error {
+	var event streamEvent
+	if err := json.Unmarshal(line, &event); err != nil {
+		return fmt.Errorf("reading an event: %w", err)
+	}
+	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Namespace: s.into.namespace, Name: event.Object.Metadata.Name, ResourceVersion: event.Object.Metadata.ResourceVersion,
+	}}
+	switch {
+	case event.Type == watch.Error:
+		return apierrors.FromObject(&metav1.Status{Code: event.Object.Code, Reason: event.Object.Reason, Message: event.Object.Message})
+	case event.Type == watch.Bookmark && (s.version != "" || event.Object.Metadata.Annotations[metav1.InitialEventsAnnotationKey] == "true"):
+		if s.version == "" {
+			_ = s.into.Replace(s.initial, object.ResourceVersion)
+			s.initial = nil
+		}
+		s.version = object.ResourceVersion
+	case s.version == "":
+		s.initial = append(s.initial, object)
+	default:
+		_ = s.into.tell(object, event.Type == watch.Deleted)
+		s.version = object.ResourceVersion
+	}
+	return nil
 }

@@ -42,7 +42,7 @@ func TestStreamGoesOn(t *testing.T) {
 		{"after an error", []turn{
 			{anew, http.StatusOK, event("ADDED", "shop", "11") + initialEnd("12"), true, ""},
 			{`  "12"`, http.StatusInternalServerError, "", false, "an error on the server"},
-			{`  "12"`, http.StatusOK, "{", false, "unexpected EOF"},
+			{`  "12"`, http.StatusOK, "{", false, "unexpected end of JSON input"},
 			{`  "12"`, http.StatusOK, event("MODIFIED", "shop", "13"), true, ""},
 		}},
 		{"with a list, where the API server sends no objects", []turn{
@@ -75,7 +75,9 @@ func TestStreamGoesOn(t *testing.T) {
 			for i, turn := range tc.turns {
 				before := w.lastChange(testNamespace)
 				now = turn
-				if err := s.watch(t.Context()); (err == nil) != (turn.failure == "") || (err != nil && !strings.Contains(err.Error(), turn.failure)) {
+				var err error
+				s.ended = func(ended error) { err = s.startOver(ended) }
+				if s.watch(t.Context()); (err == nil) != (turn.failure == "") || (err != nil && !strings.Contains(err.Error(), turn.failure)) {
 					t.Errorf("turn %d: error %v, want %q", i, err, turn.failure)
 				}
 				if news := w.lastChange(testNamespace) != before; news != turn.news {

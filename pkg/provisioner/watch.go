@@ -209,7 +209,8 @@ func (w *watches) follow(namespace string, kinds map[string]bool) {
 		ctx, stop := context.WithCancel(w.ctx)
 		n.followed[kind.kind] = stop
 		s := &stream{client: w.streams, into: &changes{watches: w, kind: kind, namespace: namespace}}
-		w.running.Go(func() { s.run(ctx) })
+		w.running.Add(1)
+		go s.run(ctx, w.running.Done)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
+	"platform.dev/stores/pkg/provisioner/multiplex"
 	"platform.dev/stores/pkg/provisioner/shards"
 	"platform.dev/stores/test/internal/tiny"
 )
@@ -125,9 +126,10 @@ func (is *instructions) config(config *rest.Config, p *points) (provisioner.Conf
 	core, err2 := kubernetes.NewForConfig(kube)
 	metadataClient, err3 := metadata.NewForConfig(wrapped("metadata"))
 	dynamicClient, err4 := dynamic.NewForConfig(wrapped("dynamic"))
-	sdk, err5 := helm.NewSDK(wrapped("helm"))
+	streams, err5 := multiplex.ClientFor(wrapped("controller"))
+	sdk, err6 := helm.NewSDK(wrapped("helm"))
 	return provisioner.Config{
-		Stores: stores, Kube: core, Metadata: metadataClient, Dynamic: dynamicClient,
+		Stores: stores, Kube: core, Metadata: metadataClient, Dynamic: dynamicClient, Streams: streams,
 		Helm: sdk, Charts: chart.NewCharts(tiny.Charts),
 		Identity: provisioner.Identity{
 			Namespace: is.Namespace, ServiceAccount: is.ServiceAccount, ClusterRole: "platform-provisioner-store",
@@ -135,5 +137,5 @@ func (is *instructions) config(config *rest.Config, p *points) (provisioner.Conf
 		},
 		Platform:      engine.Platform{Scheme: "https"},
 		StorefrontURL: func(string, string, int32) string { return is.Storefront },
-	}, errors.Join(err1, err2, err3, err4, err5)
+	}, errors.Join(err1, err2, err3, err4, err5, err6)
 }

@@ -30,6 +30,7 @@ import (
 	platforminformers "platform.dev/stores/pkg/generated/informers/externalversions"
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
+	"platform.dev/stores/pkg/provisioner/multiplex"
 )
 
 // fixture is the chart of the engines made here. Nothing in it has to run, but for a
@@ -87,13 +88,17 @@ func newFleet(t *testing.T, helmActions helm.Interface) *fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
+	streams, err := multiplex.ClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if helmActions == nil {
 		if helmActions, err = helm.NewSDK(config); err != nil {
 			t.Fatal(err)
 		}
 	}
 	f.config = provisioner.Config{
-		Stores: stores, Kube: coreClient(t, config), Metadata: metadataClient, Dynamic: dynamicClient,
+		Stores: stores, Kube: coreClient(t, config), Metadata: metadataClient, Dynamic: dynamicClient, Streams: streams,
 		Helm: helmActions, Charts: chart.NewCharts(fixture), Shares: f.shares,
 		Identity:      provisioner.Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "cluster-admin"},
 		Platform:      engine.Platform{Scheme: "http"},

@@ -29,6 +29,7 @@ import (
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
+	"platform.dev/stores/pkg/provisioner/multiplex"
 	"platform.dev/stores/pkg/provisioner/shards"
 )
 
@@ -179,12 +180,13 @@ func controllerConfig(config *rest.Config, o *Options) (provisioner.Config, erro
 	kube, err2 := kubernetes.NewForConfig(protobuf)
 	metadataClient, err3 := metadata.NewForConfig(config)
 	dynamicClient, err4 := dynamic.NewForConfig(config)
-	helmSDK, err5 := helm.NewSDK(config)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	streams, err5 := multiplex.ClientFor(config)
+	helmSDK, err6 := helm.NewSDK(config)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return provisioner.Config{}, fmt.Errorf("making clients: %w", err)
 	}
 	return provisioner.Config{
-		Stores: stores, Kube: kube, Metadata: metadataClient, Dynamic: dynamicClient,
+		Stores: stores, Kube: kube, Metadata: metadataClient, Dynamic: dynamicClient, Streams: streams,
 		Helm: helmSDK, Charts: chart.NewCharts(charts.FS()),
 		Identity: provisioner.Identity{
 			Namespace: o.PlatformNamespace, ServiceAccount: o.ServiceAccount, ClusterRole: o.NamespaceClusterRole,

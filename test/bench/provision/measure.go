@@ -54,7 +54,7 @@ type span struct {
 
 // state is what a process holds.
 type state struct {
-	memory, heap, goroutines, clusterMemory float64 // bytes, but for goroutines
+	memory, heap, stacks, goroutines, clusterMemory float64 // bytes, but for goroutines
 }
 
 // measure provisions so many stores in a cluster of their own, with a node or without.
@@ -267,7 +267,7 @@ func (c *cluster) state(ctx context.Context) (state, error) {
 		return state{}, err
 	}
 	var s state
-	for name, value := range map[string]*float64{"go_memstats_heap_alloc_bytes": &s.heap, "go_goroutines": &s.goroutines} {
+	for name, value := range map[string]*float64{"go_memstats_heap_alloc_bytes": &s.heap, "go_memstats_stack_inuse_bytes": &s.stacks, "go_goroutines": &s.goroutines} {
 		if *value, err = sum(metrics, name, nil); err != nil {
 			return state{}, err
 		}

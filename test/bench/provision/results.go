@@ -80,6 +80,7 @@ func rows() []row {
 		{"provisioner: peak memory, MiB", func(f *figures) float64 { return float64(f.peak) / mebibyte }, bySize(200, 512), false},
 		{"provisioner: memory at the end, MiB", func(f *figures) float64 { return f.settled.memory / mebibyte }, nil, false},
 		{"provisioner: Go heap at the end, MiB", func(f *figures) float64 { return f.settled.heap / mebibyte }, nil, false},
+		{"provisioner: stacks, MiB", func(f *figures) float64 { return f.settled.stacks / mebibyte }, nil, false},
 		{"provisioner: goroutines", func(f *figures) float64 { return f.settled.goroutines }, nil, false},
 		{"kube-apiserver: memory at the end, MiB", func(f *figures) float64 { return f.settled.clusterMemory / mebibyte }, nil, false},
 		{"requests per store", func(f *figures) float64 { return f.each(isRead) + f.each(isWrite) }, always(25), false},

@@ -24,6 +24,7 @@ import (
 	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
+	"platform.dev/stores/pkg/provisioner/multiplex"
 	"platform.dev/stores/pkg/provisioner/shards"
 	"platform.dev/stores/test/internal/tiny"
 )
@@ -128,11 +129,15 @@ func startReplica(t testing.TB, name string, record *record, edit ...func(*provi
 	if err != nil {
 		t.Fatal(err)
 	}
+	streams, err := multiplex.ClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	shop := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(shop.Close)
 	r.config = provisioner.Config{
 		Stores: clientset.NewForConfigOrDie(config), Kube: kubernetes.NewForConfigOrDie(config),
-		Metadata: metadata.NewForConfigOrDie(config), Dynamic: dynamic.NewForConfigOrDie(config),
+		Metadata: metadata.NewForConfigOrDie(config), Dynamic: dynamic.NewForConfigOrDie(config), Streams: streams,
 		Helm: sdk, Charts: chart.NewCharts(tiny.Charts), Shares: r.shares,
 		Identity:      provisioner.Identity{Namespace: namespace, ServiceAccount: account, ClusterRole: "platform-provisioner-store"},
 		Platform:      enginepkg.Platform{Scheme: "https"},
