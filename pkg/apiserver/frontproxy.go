@@ -33,10 +33,11 @@ func frontProxyRead(config *genericapiserver.Config) error {
 	return nil
 }
 
-// chainWithFrontProxy is the handler chain of generic servers behind awaitFrontProxy.
+// chainWithFrontProxy is the handler chain of generic servers behind awaitFrontProxy,
+// with the source of each request.
 func chainWithFrontProxy(handler http.Handler, config *genericapiserver.Config) http.Handler {
 	chain := genericapiserver.DefaultBuildHandlerChain(handler, config)
-	return awaitFrontProxy(chain, func() error { return frontProxyRead(config) })
+	return withSource(awaitFrontProxy(chain, func() error { return frontProxyRead(config) }))
 }
 
 // awaitFrontProxy refuses forwarded requests until it is ready for them. Their users

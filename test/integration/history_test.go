@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +129,9 @@ func TestHistory(t *testing.T) {
 		item := history.Items[i+1]
 		if item.ResourceVersion != store.ResourceVersion {
 			t.Errorf("revision %s, want %s", item.ResourceVersion, store.ResourceVersion)
+		}
+		if len(item.SourceIPs) == 0 || !slices.ContainsFunc(item.SourceIPs, func(ip string) bool { return net.ParseIP(ip).IsLoopback() }) {
+			t.Errorf("revision %s came from %v", item.ResourceVersion, item.SourceIPs)
 		}
 		if at := item.Time.Time; at.Before(begin.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
 			t.Errorf("revision %s was at %s", item.ResourceVersion, at)

@@ -96,8 +96,8 @@ LATEST TIME admin update metadata.annotations.note: <none> -> "\x1b[2J"
  spec.displayName: Flowers & more -> Roses
  spec.plan: small -> large
 FIRST TIME admin create `+"\n", settled(k.run("", "store", "history", "flowers"), latest, "LATEST", first, "FIRST"))
-	wantOutput(t, "history -o wide", `REVISION TIME USER VERB MANAGER AUDIT-ID CHANGE
-LATEST TIME admin update kubectl-patch ID metadata.annotations.note: <none> -> "\x1b[2J"
+	wantOutput(t, "history -o wide", `REVISION TIME USER VERB MANAGER SOURCE AUDIT-ID CHANGE
+LATEST TIME admin update kubectl-patch 127.0.0.1 ID metadata.annotations.note: <none> -> "\x1b[2J"
  spec.displayName: Flowers & more -> Roses
  spec.plan: small -> large
 `, settled(k.run("", "store", "history", "flowers", "-o", "wide", "--limit=1"), latest, "LATEST", history.Items[0].AuditID, "ID"))
@@ -106,6 +106,7 @@ User: admin
 Time: TIME
 Verb: update
 Manager: kubectl-patch
+Source: 127.0.0.1
 Audit ID: ID
 
 + metadata.annotations.note: "\x1b[2J"

@@ -173,7 +173,7 @@ func (h *history) printer() (func(*v1alpha1.StoreHistory) error, error) {
 		return func(found *v1alpha1.StoreHistory) error {
 			columns := []string{"REVISION", "TIME", "USER", "VERB"}
 			if wide {
-				columns = append(columns, "MANAGER", "AUDIT-ID")
+				columns = append(columns, "MANAGER", "SOURCE", "AUDIT-ID")
 			}
 			if !headed {
 				_, _ = fmt.Fprintln(table, strings.Join(columns, "\t")+"\tCHANGE")
@@ -192,7 +192,7 @@ func writeRows(table io.Writer, found *v1alpha1.StoreHistory, wide bool) {
 	for _, item := range found.Items {
 		cells := []string{item.ResourceVersion, item.Time.UTC().Format(time.RFC3339), cmp.Or(item.User, "<none>"), item.Verb}
 		if wide {
-			cells = append(cells, cmp.Or(item.Manager, "<none>"), cmp.Or(item.AuditID, "<none>"))
+			cells = append(cells, cmp.Or(item.Manager, "<none>"), cmp.Or(strings.Join(item.SourceIPs, ","), "<none>"), cmp.Or(item.AuditID, "<none>"))
 		}
 		lead := strings.Join(cells, "\t")
 		if item.Verb == "create" || len(item.Changes) == 0 {
@@ -210,8 +210,9 @@ func writeRows(table io.Writer, found *v1alpha1.StoreHistory, wide bool) {
 func (h *history) diffs(found *v1alpha1.StoreHistory) error {
 	var text strings.Builder
 	for _, item := range found.Items {
-		fmt.Fprintf(&text, "revision %s\nUser:     %s\nTime:     %s\nVerb:     %s\nManager:  %s\nAudit ID: %s\n\n", item.ResourceVersion,
-			cmp.Or(item.User, "<none>"), item.Time.UTC().Format(time.RFC3339Nano), item.Verb, cmp.Or(item.Manager, "<none>"), cmp.Or(item.AuditID, "<none>"))
+		fmt.Fprintf(&text, "revision %s\nUser:     %s\nTime:     %s\nVerb:     %s\nManager:  %s\nSource:   %s\nAudit ID: %s\n\n", item.ResourceVersion,
+			cmp.Or(item.User, "<none>"), item.Time.UTC().Format(time.RFC3339Nano), item.Verb, cmp.Or(item.Manager, "<none>"),
+			cmp.Or(strings.Join(item.SourceIPs, ", "), "<none>"), cmp.Or(item.AuditID, "<none>"))
 		for _, change := range item.Changes {
 			if !h.all && strings.HasPrefix(change.Path, "status") {
 				continue

@@ -23,6 +23,7 @@ type StoreRevision struct {
 	User            string
 	Manager         string
 	AuditID         string
+	SourceIPs       []string
 	Generation      int64
 	Changes         []FieldChange
 }

@@ -1040,6 +1040,11 @@ func (in *StoreRestore) DeepCopy() *StoreRestore {
 func (in *StoreRevision) DeepCopyInto(out *StoreRevision) {
 	*out = *in
 	in.Time.DeepCopyInto(&out.Time)
+	if in.SourceIPs != nil {
+		in, out := &in.SourceIPs, &out.SourceIPs
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Changes != nil {
 		in, out := &in.Changes, &out.Changes
 		*out = make([]FieldChange, len(*in))

@@ -4919,6 +4919,25 @@ func schema_pkg_apis_platform_v1alpha1_StoreRevision(ref common.ReferenceCallbac
 							Format:      "",
 						},
 					},
+					"sourceIPs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "sourceIPs are where the request came from, as in audit logs: the addresses that it passed. The last is that of whoever spoke to this server, and the one before it what the cluster's API server saw; what stands before may be anybody's invention. It is absent as auditID is.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
 					"generation": {
 						SchemaProps: spec.SchemaProps{
 							Description: "generation is the store's metadata.generation since then. It counts the changes of spec.",

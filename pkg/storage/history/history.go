@@ -32,6 +32,9 @@ type Revision struct {
 	User string
 	// AuditID is what audit logs call the request, empty if it is not known.
 	AuditID string
+	// Source is where that request came from: the addresses that it passed, the last
+	// of them the one that the server saw. It is nil if that is not known.
+	Source []string
 	// Object is the object as written, with its resourceVersion. It is nil for a
 	// delete.
 	Object runtime.Object

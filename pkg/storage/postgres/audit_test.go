@@ -20,7 +20,7 @@ import (
 
 // asked is the context of a request as the API server makes it.
 func asked(ctx context.Context, id types.UID, verb string) context.Context {
-	ctx = audit.WithAuditContext(ctx)
+	ctx = history.WithSource(audit.WithAuditContext(ctx), []string{"203.0.113.7", "10.0.0.1"})
 	audit.WithAuditID(ctx, id)
 	ctx = request.WithUser(ctx, &user.DefaultInfo{Name: "alice"})
 	return request.WithRequestInfo(ctx, &request.RequestInfo{IsResourceRequest: true, Verb: verb})
@@ -37,7 +37,7 @@ func TestHistoryTellsTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The server decides a batch one by one if it conflicts, as this one does.
-	deleting := &write{kind: deleted, key: podKey("shop"), expect: 3, actor: "alice", auditID: "id-3", verb: "deletecollection"}
+	deleting := &write{kind: deleted, key: podKey("shop"), expect: 3, actor: "alice", auditID: "id-3", verb: "deletecollection", source: "10.0.0.2"}
 	conflicting := &write{kind: updated, key: podKey("none"), expect: 1, value: []byte("x")}
 	if changes, err := f.db.attempt(t.Context(), []*write{deleting, conflicting}); err != nil || len(changes) != 1 {
 		t.Fatalf("%d changes, error %v", len(changes), err)
@@ -50,9 +50,9 @@ func TestHistoryTellsTheRequest(t *testing.T) {
 	}
 	want := []Revision{
 		{ResourceVersion: revisionOf(t, nobody), Key: podKey("shop"), Verb: history.Create},
-		{ResourceVersion: 4, Key: podKey("shop"), Verb: history.Delete, Actor: "alice", AuditID: "id-3", Asked: "deletecollection"},
-		{ResourceVersion: 3, Key: podKey("shop"), Verb: history.Update, Actor: "alice", AuditID: "id-2", Asked: "patch"},
-		{ResourceVersion: 2, Key: podKey("shop"), Verb: history.Create, Actor: "alice", AuditID: "id-1", Asked: "create"},
+		{ResourceVersion: 4, Key: podKey("shop"), Verb: history.Delete, Actor: "alice", AuditID: "id-3", Asked: "deletecollection", Source: "10.0.0.2"},
+		{ResourceVersion: 3, Key: podKey("shop"), Verb: history.Update, Actor: "alice", AuditID: "id-2", Asked: "patch", Source: "203.0.113.7,10.0.0.1"},
+		{ResourceVersion: 2, Key: podKey("shop"), Verb: history.Create, Actor: "alice", AuditID: "id-1", Asked: "create", Source: "203.0.113.7,10.0.0.1"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Revision{}, "Time", "Value")); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)

@@ -27,6 +27,7 @@ type write struct {
 	actor   string
 	auditID string         // of the request that wants the write
 	verb    string         // of that request
+	source  string         // addresses that it passed, with commas between
 	claims  *claims.Change // nil if the write changes none
 	object  *object        // of the value written, or removed by a delete; nil if not known
 

@@ -26,6 +26,8 @@ type Revision struct {
 	AuditID string
 	// Asked is the request's own verb: a Verb of update may have been a patch.
 	Asked string
+	// Source is where the request came from, as addresses with commas between.
+	Source string
 	// Value is the object as stored, nil for a delete.
 	Value []byte
 }
@@ -48,7 +50,7 @@ func (d *Database) History(ctx context.Context, prefix string, limit int) ([]Rev
 			rev Revision
 			k   kind
 		)
-		err := row.Scan(&rev.ResourceVersion, &rev.Key, &k, &rev.Time, &rev.Actor, &rev.AuditID, &rev.Asked, &rev.Value)
+		err := row.Scan(&rev.ResourceVersion, &rev.Key, &k, &rev.Time, &rev.Actor, &rev.AuditID, &rev.Asked, &rev.Source, &rev.Value)
 		rev.Verb = k.verb()
 		return rev, err
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,10 +82,11 @@ func (p past) moment(ctx context.Context, key string, revision int64, at *time.T
 		made    *time.Time
 		actor   *string
 		auditID *string
+		source  *string
 		value   []byte
 	)
 	err = p.storage.db.pool.QueryRow(ctx, objectAtQuery, stored, revision, until(at)).
-		Scan(&last, &rev, &k, &made, &actor, &auditID, &value)
+		Scan(&last, &rev, &k, &made, &actor, &auditID, &source, &value)
 	switch {
 	case err != nil:
 		return nil, translate(ctx, "reading a past object", stored, err)
@@ -97,7 +99,15 @@ func (p past) moment(ctx context.Context, key string, revision int64, at *time.T
 	if err != nil {
 		return nil, fmt.Errorf("revision %d: %w", *rev, err)
 	}
-	return &history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *made, User: *actor, AuditID: *auditID, Object: obj}, nil
+	return &history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *made, User: *actor, AuditID: *auditID, Source: addresses(*source), Object: obj}, nil
+}
+
+// addresses are those of a source.
+func addresses(source string) []string {
+	if source == "" {
+		return nil
+	}
+	return strings.Split(source, ",")
 }
 
 // until is a time as statements bound by it.
@@ -159,6 +169,7 @@ func (p past) State(ctx context.Context, prefix string, revision int64) ([]histo
 		at         *time.Time
 		actor      *string
 		auditID    string
+		source     string
 		value      []byte
 	)
 	known := func() error {
@@ -170,7 +181,7 @@ func (p past) State(ctx context.Context, prefix string, revision int64) ([]histo
 		}
 		return nil
 	}
-	_, err = pgx.ForEachRow(rows, []any{&last, &from, &rev, &key, &k, &at, &actor, &auditID, &value}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&last, &from, &rev, &key, &k, &at, &actor, &auditID, &source, &value}, func() error {
 		if rev == nil || known() != nil {
 			return nil
 		}
@@ -178,7 +189,7 @@ func (p past) State(ctx context.Context, prefix string, revision int64) ([]histo
 		if err != nil {
 			return fmt.Errorf("revision %d: %w", *rev, err)
 		}
-		state = append(state, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: auditID, Object: obj})
+		state = append(state, history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: auditID, Source: addresses(source), Object: obj})
 		return nil
 	})
 	if err != nil {
@@ -217,13 +228,14 @@ func (p past) read(ctx context.Context, key string, upTo int64, limit int) ([]hi
 		at        *time.Time
 		actor     *string
 		auditID   *string
+		source    *string
 		value     []byte
 	)
-	tag, err := pgx.ForEachRow(rows, []any{&object.created, &object.kept, &rev, &k, &at, &actor, &auditID, &value}, func() error {
+	tag, err := pgx.ForEachRow(rows, []any{&object.created, &object.kept, &rev, &k, &at, &actor, &auditID, &source, &value}, func() error {
 		if rev == nil {
 			return nil
 		}
-		revision := history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: *auditID}
+		revision := history.Revision{ResourceVersion: *rev, Verb: k.verb(), Time: *at, User: *actor, AuditID: *auditID, Source: addresses(*source)}
 		if *k != deleted {
 			obj, err := p.storage.decode(ctx, key, value, *rev)
 			if err != nil {

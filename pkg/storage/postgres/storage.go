@@ -18,6 +18,7 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 
 	"platform.dev/stores/pkg/storage/claims"
+	"platform.dev/stores/pkg/storage/history"
 )
 
 const (
@@ -252,6 +253,7 @@ func (s *Storage) write(ctx context.Context, w *write, out runtime.Object) (int6
 	if info, ok := request.RequestInfoFrom(ctx); ok {
 		w.verb = info.Verb
 	}
+	w.source = strings.Join(history.SourceOf(ctx), ",")
 	done := s.db.writes.submit(ctx, w)
 	if out != nil {
 		_, _ = w.object.get(0) // while the database works; into tells what is wrong

@@ -164,11 +164,11 @@ var statements = [...]string{created: createQuery, updated: updateQuery, deleted
 func (c *columns) arguments(batch int64, left int) []any {
 	switch c.kind[0] {
 	case created:
-		return []any{batch, left, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb}
+		return []any{batch, left, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb, c.source}
 	case updated:
-		return []any{batch, left, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb, c.expect}
+		return []any{batch, left, c.key, c.value, c.ttl, c.actor, c.auditID, c.verb, c.source, c.expect}
 	default:
-		return []any{batch, left, c.key, c.actor, c.auditID, c.verb, c.expect}
+		return []any{batch, left, c.key, c.actor, c.auditID, c.verb, c.source, c.expect}
 	}
 }
 
@@ -206,7 +206,7 @@ func (d *Database) sendEach(ctx context.Context, conn *pgxpool.Conn, b *batchAtt
 // queueEach queues the statement that decides write by write. It adds what was applied
 // to changes, in order, and notes in each write why its claims were refused.
 func (c *columns) queueEach(batch *pgx.Batch, id int64, changes *[]*change) {
-	batch.Queue(applyBatchQuery, id, c.kind, c.key, c.expect, c.value, c.ttl, c.actor, c.auditID, c.verb, c.claims).Query(
+	batch.Queue(applyBatchQuery, id, c.kind, c.key, c.expect, c.value, c.ttl, c.actor, c.auditID, c.verb, c.source, c.claims).Query(
 		func(rows pgx.Rows) error {
 			var (
 				ord     int64
@@ -249,6 +249,7 @@ type columns struct {
 	actor   []string
 	auditID []string
 	verb    []string
+	source  []string
 	claims  []*claimsParameter
 }
 
@@ -262,6 +263,7 @@ func (c *columns) add(w *write) {
 	c.actor = append(c.actor, w.actor)
 	c.auditID = append(c.auditID, w.auditID)
 	c.verb = append(c.verb, w.verb)
+	c.source = append(c.source, w.source)
 	c.claims = append(c.claims, parameterOf(w.claims))
 }
 

@@ -60,6 +60,16 @@ type StoreRevision struct {
 	// +optional
 	AuditID string `json:"auditID,omitempty"`
 
+	// sourceIPs are where the request came from, as in audit logs: the addresses that
+	// it passed. The last is that of whoever spoke to this server, and the one before it
+	// what the cluster's API server saw; what stands before may be anybody's invention.
+	// It is absent as auditID is.
+	//
+	// +optional
+	// +listType=atomic
+	// +k8s:optional
+	SourceIPs []string `json:"sourceIPs,omitempty"`
+
 	// generation is the store's metadata.generation since then. It counts the
 	// changes of spec.
 	//

@@ -140,6 +140,7 @@ func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRe
 		Verb:            string(revision.Verb),
 		User:            revision.User,
 		AuditID:         revision.AuditID,
+		SourceIPs:       revision.Source,
 	}
 	store, ok := revision.Object.(*platform.Store)
 	if !ok { // it was deleted
@@ -195,6 +196,7 @@ var historyColumns = []metav1.TableColumnDefinition{
 	{Name: "Generation", Type: "integer", Description: "The count of changes of spec."},
 	{Name: "Changes", Type: "string", Description: "The fields that changed."},
 	{Name: "Manager", Type: "string", Priority: 1, Description: "What program, or what kind of write, it was made by."},
+	{Name: "Source", Type: "string", Priority: 1, Description: "The addresses that the request passed."},
 	{Name: "Audit-ID", Type: "string", Priority: 1, Description: "What the audit logs of the cluster call the request."},
 }
 
@@ -210,7 +212,7 @@ func (r *HistoryREST) ConvertToTable(ctx context.Context, obj, tableOptions runt
 	}
 	for _, item := range page.Items {
 		rendered.Rows = append(rendered.Rows, metav1.TableRow{
-			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes), item.Manager, item.AuditID},
+			Cells: []any{item.ResourceVersion, table.Age(metav1.Time(item.Time)), item.User, item.Verb, item.Generation, paths(item.Changes), item.Manager, strings.Join(item.SourceIPs, ","), item.AuditID},
 			// A row needs an object with metadata.
 			Object: runtime.RawExtension{Object: &platform.Store{ObjectMeta: metav1.ObjectMeta{Name: item.ResourceVersion}}},
 		})

@@ -13,7 +13,7 @@ with bound as (
     from bound
     cross join object
     cross join lateral (
-        select rev, kind, at, actor, coalesce(audit_id, '') as audit_id, value
+        select rev, kind, at, actor, coalesce(audit_id, '') as audit_id, coalesce(source, '') as source, value
         from log
         where log.crt = object.crt and log.rev >= object.crt and log.rev <= bound.rev and log.at <= $3 and log.kind <> 2
         order by rev desc
@@ -22,5 +22,5 @@ with bound as (
     order by rev desc
     limit 1
 )
-select meta.rev, found.rev, found.kind, found.at, found.actor, found.audit_id, found.value
+select meta.rev, found.rev, found.kind, found.at, found.actor, found.audit_id, found.source, found.value
 from meta left join found on true;

@@ -13,10 +13,10 @@ with object as (
     ) gone
 )
 select object.crt, exists (select from log first where first.rev = object.crt) as kept,
-       found.rev, found.kind, found.at, found.actor, found.audit_id, found.value
+       found.rev, found.kind, found.at, found.actor, found.audit_id, found.source, found.value
 from object
 left join lateral (
-    select rev, kind, at, actor, coalesce(audit_id, '') as audit_id, value
+    select rev, kind, at, actor, coalesce(audit_id, '') as audit_id, coalesce(source, '') as source, value
     from log
     where crt = object.crt and rev >= object.crt and rev <= $2
     order by rev desc

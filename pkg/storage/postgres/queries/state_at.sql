@@ -10,11 +10,11 @@ with recursive object as (
     select last.*
     from object
     cross join lateral (
-        select rev, key, kind, at, actor, audit_id, value from log
+        select rev, key, kind, at, actor, audit_id, source, value from log
         where log.crt = object.crt and log.rev <= $3 order by log.rev desc limit 1
     ) last
     where last.kind <> 2 and last.key >= $1 and last.key < $2
 )
-select meta.rev, log_complete_from(), state.rev, state.key, state.kind, state.at, state.actor, coalesce(state.audit_id, ''), state.value
+select meta.rev, log_complete_from(), state.rev, state.key, state.kind, state.at, state.actor, coalesce(state.audit_id, ''), coalesce(state.source, ''), state.value
 from meta left join state on true
 order by state.key;
