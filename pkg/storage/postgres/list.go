@@ -90,6 +90,9 @@ func (s *Storage) GetList(ctx context.Context, key string, opts storage.ListOpti
 func (s *Storage) start(key string, opts storage.ListOptions) (keyRange, int64, string, error) {
 	keys := s.keys(key, opts.Recursive)
 	rev, continueKey, err := storage.ValidateListOptions(key, s.versioner, opts)
+	if err != nil && !apierrors.IsBadRequest(err) {
+		err = apierrors.NewBadRequest(err.Error())
+	}
 	if err != nil {
 		return keys, 0, "", err
 	}
