@@ -2,17 +2,13 @@ package e2e
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,69 +23,25 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/scan"
 )
 
 // public are the keys of credentials that are no secrets: who logs in, and what
 // every shopper's browser is told.
 var public = []string{"admin-email", "admin-user", "publishable-key"}
 
-// A scanner finds the secret values of stores in what others can see.
-type scanner struct {
-	needles map[string][]byte // by what they are
-	scanned int
-}
-
-// newScanner looks for the secrets of stores as they are, and as they would look
-// inside something encoded.
-func newScanner(t *testing.T, stores ...*v1alpha1.Store) *scanner {
+// newScanner knows the secrets of stores.
+func newScanner(t *testing.T, stores ...*v1alpha1.Store) *scan.Scanner {
 	t.Helper()
-	s := &scanner{needles: map[string][]byte{}}
+	s := &scan.Scanner{}
 	for _, store := range stores {
 		for key, value := range credentials(t, store) {
-			if slices.Contains(public, key) {
-				continue
-			}
-			if len(value) < 16 {
-				t.Fatalf("%s of store %s is %d bytes: too short for a secret", key, store.Name, len(value))
-			}
-			name := store.Name + "/" + key
-			s.needles[name] = value
-			s.needles[name+" in hexadecimal"] = []byte(hex.EncodeToString(value))
-			s.needles[name+" in a URL"] = []byte(url.QueryEscape(string(value)))
-			for shift := range 3 {
-				s.needles[name+" in base64, shifted by "+strconv.Itoa(shift)] = base64Within(value, shift)
+			if !slices.Contains(public, key) {
+				s.Add(t, store.Name+"/"+key, value)
 			}
 		}
 	}
 	return s
-}
-
-// base64Within is what of a value's base64 does not depend on its neighbours when
-// it begins shift bytes into a group of three.
-func base64Within(value []byte, shift int) []byte {
-	encoded := base64.StdEncoding.EncodeToString(append(make([]byte, shift), value...))
-	end := (shift + len(value)) / 3 * 4
-	return []byte(encoded[[]int{0, 2, 3}[shift]:end])
-}
-
-// hits names the secrets in content.
-func (s *scanner) hits(content []byte) []string {
-	s.scanned++
-	var found []string
-	for name, needle := range s.needles {
-		if bytes.Contains(content, needle) {
-			found = append(found, name)
-		}
-	}
-	slices.Sort(found)
-	return found
-}
-
-func (s *scanner) scan(t *testing.T, where string, content []byte) {
-	t.Helper()
-	if found := s.hits(content); len(found) > 0 {
-		t.Errorf("%s holds %s", where, strings.Join(found, ", "))
-	}
 }
 
 // Whoever may edit stores reads their secrets in no answer but the one that is
@@ -97,7 +49,7 @@ func (s *scanner) scan(t *testing.T, where string, content []byte) {
 func TestNeverAgain04NothingATenantReadsHoldsASecret(t *testing.T) {
 	t.Parallel()
 	store := makeMedusa(t, "discreet")
-	scan := newScanner(t, store)
+	secrets := newScanner(t, store)
 	tenant := makeTenant(t, "discreet-tenant")
 	name, ns := store.Name, store.Status.Namespace
 	const stores = "/apis/platform.dev/v1alpha1/namespaces/default/stores"
@@ -116,7 +68,7 @@ func TestNeverAgain04NothingATenantReadsHoldsASecret(t *testing.T) {
 			if status != http.StatusOK && status != http.StatusNotAcceptable {
 				t.Errorf("the tenant gets %d for %s as %s", status, path, accept)
 			}
-			scan.scan(t, path+" as "+accept, body)
+			secrets.Scan(t, path+" as "+accept, body)
 		}
 	}
 	for _, path := range []string{
@@ -129,13 +81,13 @@ func TestNeverAgain04NothingATenantReadsHoldsASecret(t *testing.T) {
 	}
 	// What the platform may show to tenants one day is as free of secrets as what
 	// it shows today.
-	scanEvents(t, scan, ns)
-	scanLogs(t, scan, ns, platformNamespace)
-	scanMetrics(t, scan)
-	scanReleases(t, scan, ns)
+	scanEvents(t, secrets, ns)
+	scanLogs(t, secrets, ns, platformNamespace)
+	scanMetrics(t, secrets)
+	secrets.ScanReleases(t.Context(), t, core, ns)
 
 	body, status := get(t, tenant, stores+"/"+name+"/credentials", "application/json")
-	if status != http.StatusOK || len(scan.hits(body)) == 0 {
+	if status != http.StatusOK || len(secrets.Hits(body)) == 0 {
 		t.Errorf("the scanner does not find the password where it is: status %d", status)
 	}
 }
@@ -149,16 +101,16 @@ func TestNeverAgain30SecretsLeakNowhere(t *testing.T) {
 	began := time.Now()
 	store := makeMedusa(t, "tight")
 	t.Run("order", func(t *testing.T) { order(t, store) }) // Its own files go when it ends.
-	scan := newScanner(t, store)
-	pods := scanPods(t, scan, store.Status.Namespace)
-	scanProcesses(t, scan, pods)
-	scanNewFiles(t, scan, began, os.TempDir(), "/var/tmp", filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "localcluster", "logs"))
-	scan.scan(t, "the platform's database", []byte(kubectl(t, "-n", platformNamespace, "exec", "platform-postgres-0", "--", "sh", "-c",
+	secrets := newScanner(t, store)
+	pods := scanPods(t, secrets, store.Status.Namespace)
+	scanProcesses(t, secrets, pods)
+	scanNewFiles(t, secrets, began, os.TempDir(), "/var/tmp", filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "localcluster", "logs"))
+	secrets.Scan(t, "the platform's database", []byte(kubectl(t, "-n", platformNamespace, "exec", "platform-postgres-0", "--", "sh", "-c",
 		`PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") pg_dump -h 127.0.0.1 -U platform --inserts`)))
-	scanReleases(t, scan, store.Status.Namespace)
-	scanLogs(t, scan, store.Status.Namespace, platformNamespace)
-	scanEvents(t, scan, store.Status.Namespace)
-	t.Logf("scanned %d pieces for %d forms of secrets", scan.scanned, len(scan.needles))
+	secrets.ScanReleases(t.Context(), t, core, store.Status.Namespace)
+	scanLogs(t, secrets, store.Status.Namespace, platformNamespace)
+	scanEvents(t, secrets, store.Status.Namespace)
+	t.Log(secrets)
 }
 
 // makeTenant returns the configuration of a user who may edit namespace default, once
@@ -207,17 +159,17 @@ func get(t *testing.T, as *rest.Config, path, accept string) (body []byte, statu
 	return body, response.StatusCode
 }
 
-func scanEvents(t *testing.T, s *scanner, namespace string) {
+func scanEvents(t *testing.T, s *scan.Scanner, namespace string) {
 	t.Helper()
 	body, status := get(t, config, "/api/v1/namespaces/"+namespace+"/events", "application/json")
 	if status != http.StatusOK {
 		t.Fatalf("events of %s: status %d", namespace, status)
 	}
-	s.scan(t, "events of "+namespace, body)
+	s.Scan(t, "events of "+namespace, body)
 }
 
 // scanLogs scans all logs of all containers that run, or have run.
-func scanLogs(t *testing.T, s *scanner, namespaces ...string) {
+func scanLogs(t *testing.T, s *scan.Scanner, namespaces ...string) {
 	t.Helper()
 	for _, namespace := range namespaces {
 		pods, err := core.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
@@ -230,14 +182,14 @@ func scanLogs(t *testing.T, s *scanner, namespaces ...string) {
 				if err != nil {
 					t.Errorf("log of %s/%s/%s: %v", namespace, pod.Name, container.Name, err)
 				}
-				s.scan(t, "the log of "+namespace+"/"+pod.Name+"/"+container.Name, logs)
+				s.Scan(t, "the log of "+namespace+"/"+pod.Name+"/"+container.Name, logs)
 			}
 		}
 	}
 }
 
 // scanMetrics scans what the platform's programs serve to Prometheus.
-func scanMetrics(t *testing.T, s *scanner) {
+func scanMetrics(t *testing.T, s *scan.Scanner) {
 	t.Helper()
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
@@ -270,7 +222,7 @@ func scanMetrics(t *testing.T, s *scanner) {
 			if response.StatusCode == http.StatusOK {
 				served++
 			}
-			s.scan(t, "the metrics of "+pod.Name, body)
+			s.Scan(t, "the metrics of "+pod.Name, body)
 		}
 	}
 	if served == 0 {
@@ -278,35 +230,8 @@ func scanMetrics(t *testing.T, s *scanner) {
 	}
 }
 
-// scanReleases scans the Helm releases of a namespace, unpacked.
-func scanReleases(t *testing.T, s *scanner, namespace string) {
-	t.Helper()
-	secrets, err := core.CoreV1().Secrets(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "type=helm.sh/release.v1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(secrets.Items) == 0 {
-		t.Errorf("namespace %s has no Helm release", namespace)
-	}
-	for _, secret := range secrets.Items {
-		packed, err := base64.StdEncoding.DecodeString(string(secret.Data["release"]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		reader, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.scan(t, "Helm release "+secret.Name, content)
-	}
-}
-
 // scanPods scans the pods of a namespace as the API shows them, and returns them.
-func scanPods(t *testing.T, s *scanner, namespace string) []corev1.Pod {
+func scanPods(t *testing.T, s *scan.Scanner, namespace string) []corev1.Pod {
 	t.Helper()
 	pods, err := core.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -317,7 +242,7 @@ func scanPods(t *testing.T, s *scanner, namespace string) []corev1.Pod {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.scan(t, "pod "+pod.Name, text)
+		s.Scan(t, "pod "+pod.Name, text)
 	}
 	return pods.Items
 }
@@ -325,7 +250,7 @@ func scanPods(t *testing.T, s *scanner, namespace string) []corev1.Pod {
 // scanProcesses scans arguments of all processes of the node, environments of
 // those that are not in the store's own pods, and the folders for temporary files
 // that they see.
-func scanProcesses(t *testing.T, s *scanner, own []corev1.Pod) {
+func scanProcesses(t *testing.T, s *scan.Scanner, own []corev1.Pod) {
 	t.Helper()
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -337,21 +262,21 @@ func scanProcesses(t *testing.T, s *scanner, own []corev1.Pod) {
 			continue // It has ended.
 		}
 		name := strings.ReplaceAll(string(bytes.Trim(arguments[:min(60, len(arguments))], "\x00")), "\x00", " ")
-		s.scan(t, "the arguments of "+process, arguments)
+		s.Scan(t, "the arguments of "+process, arguments)
 		groups, _ := os.ReadFile(filepath.Join(process, "cgroup"))
 		if slices.ContainsFunc(own, func(pod corev1.Pod) bool { return bytes.Contains(groups, []byte(pod.UID)) }) {
 			scanNewFiles(t, s, time.Time{}, filepath.Join(process, "root", "tmp"))
 			continue
 		}
 		environment, _ := os.ReadFile(filepath.Join(process, "environ"))
-		s.scan(t, "the environment of "+process+", "+name+",", environment)
+		s.Scan(t, "the environment of "+process+", "+name+",", environment)
 	}
 }
 
 // scanNewFiles scans files that were written since a time, below folders of this
 // file system. The local cluster's own state is where secrets belong, and the
 // repository that it is in may be anywhere.
-func scanNewFiles(t *testing.T, s *scanner, since time.Time, folders ...string) {
+func scanNewFiles(t *testing.T, s *scan.Scanner, since time.Time, folders ...string) {
 	t.Helper()
 	const largest = 64 << 20
 	state := filepath.Join(root, "_output", "localcluster")
@@ -368,7 +293,7 @@ func scanNewFiles(t *testing.T, s *scanner, since time.Time, folders ...string) 
 				return nil //nolint:nilerr // as above
 			}
 			if content, err := os.ReadFile(path); err == nil {
-				s.scan(t, path, content)
+				s.Scan(t, path, content)
 			}
 			return nil
 		})
