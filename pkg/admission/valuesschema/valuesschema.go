@@ -9,6 +9,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
@@ -52,13 +53,34 @@ func (s *Schema) Validate(values []byte, path *field.Path) field.ErrorList {
 	for _, err := range result.Errors {
 		var invalid *openapierrors.Validation
 		if errors.As(err, &invalid) && invalid.Name != "" {
-			errs = append(errs, field.Invalid(field.NewPath(invalid.Name), invalid.Value, err.Error()))
+			errs = append(errs, fault(invalid))
 			continue
 		}
 		errs = append(errs, field.Invalid(path, field.OmitValueType{}, err.Error()))
 	}
 	return errs
 }
+
+// fault says in the words of the API what the validator has found.
+func fault(found *openapierrors.Validation) *field.Error {
+	path := field.NewPath(found.Name)
+	switch found.Code() {
+	case openapierrors.EnumFailCode:
+		var offered []string
+		for _, value := range found.Values {
+			offered = append(offered, fmt.Sprint(value))
+		}
+		return field.NotSupported(path, found.Value, offered)
+	case openapierrors.RequiredFailCode:
+		return field.Required(path, "must be set: the engine needs it")
+	case openapierrors.UnallowedPropertyCode:
+		return field.Invalid(path, found.Value, "must not be set: the engine has no such setting")
+	}
+	return field.Invalid(path, found.Value, words.Replace(strings.TrimPrefix(found.Error(), found.Name+" in "+found.In+" ")))
+}
+
+// words are those of the validator and those of the API.
+var words = strings.NewReplacer("should not", "must not", "shouldn't", "must not", "can't", "must not", "should", "must")
 
 // check looks for what the validator would pass over in silence. A property may
 // have any name, but its value there is a schema and no string.

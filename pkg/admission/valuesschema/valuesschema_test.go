@@ -87,3 +87,27 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+func TestValidateSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	parsed, err := Parse([]byte(`{"type":"object","additionalProperties":false,"required":["theme"],"properties":{
+		"theme":{"type":"string","enum":["light","dark"]},"title":{"type":"string","maxLength":2},"tags":{"type":"array","uniqueItems":true}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, values, want string }{
+		{"not offered", `{"theme":"pink"}`, `spec.values.theme: Unsupported value: "pink": supported values: "light", "dark"`},
+		{"missing", `{}`, `spec.values.theme: Required value: must be set: the engine needs it`},
+		{"unknown", `{"theme":"dark","image":"evil"}`, `spec.values: Invalid value: "image": must not be set: the engine has no such setting`},
+		{"too long", `{"theme":"dark","title":"abc"}`, `spec.values.title: Invalid value: "abc": must be at most 2 chars long`},
+		{"twice", `{"theme":"dark","tags":[1,1]}`, `spec.values.tags: Invalid value: null: must not contain duplicates`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			errs := parsed.Validate([]byte(test.values), field.NewPath("spec", "values"))
+			if len(errs) != 1 || errs[0].Error() != test.want {
+				t.Errorf("got %v, want %s", errs, test.want)
+			}
+		})
+	}
+}
