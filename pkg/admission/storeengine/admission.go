@@ -153,7 +153,7 @@ func (p *plugin) validateStore(ctx context.Context, store, old *platform.Store) 
 	engine, err := p.engine(ctx, store.Spec.Engine)
 	if apierrors.IsNotFound(err) {
 		return field.ErrorList{field.Invalid(field.NewPath("spec", "engine"), store.Spec.Engine,
-			"no such engine: `kubectl get engines` lists those that this cluster offers")}, nil
+			"no such engine: use one of those that `kubectl get engines` lists")}, nil
 	}
 	if err != nil {
 		return nil, err
