@@ -1,5 +1,5 @@
 // Package deletionprotection refuses to delete protected stores, before anything
-// of them is touched.
+// of them is touched, and notes in the audit log who lifts the protection.
 package deletionprotection
 
 import (
@@ -15,10 +15,13 @@ import (
 // PluginName is the plugin's name in --enable-admission-plugins.
 const PluginName = "StoreDeletionProtection"
 
+// annotation is the audit annotation that says what became of the protection.
+const annotation = "platform.dev/deletion-protection"
+
 // Register makes the plugin known under its name.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) {
-		return plugin{admission.NewHandler(admission.Delete)}, nil
+		return plugin{admission.NewHandler(admission.Update, admission.Delete)}, nil
 	})
 }
 
@@ -35,5 +38,15 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 	if !ok || !store.Spec.DeletionProtection {
 		return nil
 	}
-	return admission.NewForbidden(a, fmt.Errorf("store %s/%s is protected: set spec.deletionProtection to false first", store.Namespace, store.Name))
+	if a.GetOperation() == admission.Update {
+		if updated, ok := a.GetObject().(*platform.Store); ok && !updated.Spec.DeletionProtection {
+			return a.AddAnnotation(annotation, "lifted")
+		}
+		return nil
+	}
+	refusal := admission.NewForbidden(a, fmt.Errorf("store %s/%s is protected: set spec.deletionProtection to false first", store.Namespace, store.Name))
+	if err := a.AddAnnotation(annotation, "kept"); err != nil {
+		return err
+	}
+	return refusal
 }

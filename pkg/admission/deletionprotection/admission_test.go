@@ -39,8 +39,13 @@ func TestValidate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !protection.Handles(admission.Delete) || protection.Handles(admission.Update) {
-		t.Error("the plugin must see deletions, and nothing else")
+	if !protection.Handles(admission.Delete) || !protection.Handles(admission.Update) || protection.Handles(admission.Create) {
+		t.Error("the plugin must see deletions and updates, and nothing else")
+	}
+	lifting := admission.NewAttributesRecord(store(false), store(true), v1alpha1.SchemeGroupVersion.WithKind("Store"), "shops", "flowers",
+		v1alpha1.SchemeGroupVersion.WithResource("stores"), "", admission.Update, &metav1.UpdateOptions{}, false, nil)
+	if err := protection.(admission.ValidationInterface).Validate(t.Context(), lifting, nil); err != nil {
+		t.Errorf("lifting the protection: %v", err)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
