@@ -11,6 +11,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/pkg/registry/platform/retryafter"
 )
 
 // remoteUserHeader is in every request that the cluster's API server forwards.
@@ -34,9 +35,9 @@ func frontProxyRead(config *genericapiserver.Config) error {
 }
 
 // chainWithFrontProxy is the handler chain of generic servers behind awaitFrontProxy,
-// with the source of each request.
+// with the source of each request, and handlers that can tell when to come again.
 func chainWithFrontProxy(handler http.Handler, config *genericapiserver.Config) http.Handler {
-	chain := genericapiserver.DefaultBuildHandlerChain(handler, config)
+	chain := genericapiserver.DefaultBuildHandlerChain(retryafter.WithHeader(handler), config)
 	return withSource(awaitFrontProxy(chain, func() error { return frontProxyRead(config) }))
 }
 

@@ -135,7 +135,7 @@ func TestNeverAgain12QuotaIsExactUnderConcurrency(t *testing.T) {
 		if !apierrors.IsForbidden(err) {
 			t.Fatalf("refused with %v, want Forbidden", err)
 		}
-		contains(t, err.Error(), "exceeded quota: used 23, hard 23", user, "StoreQuota/"+quota.Name, "delete a store")
+		contains(t, err.Error(), "exceeded quota: requested 1, used 23, hard 23", user, "StoreQuota/"+quota.Name, "delete a store")
 	}
 	list, err := platformClient(t, env.Admin()).Stores(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != limit {

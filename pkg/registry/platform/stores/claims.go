@@ -18,6 +18,7 @@ import (
 	"platform.dev/stores/pkg/apis/platform"
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/registry/platform/quota"
+	"platform.dev/stores/pkg/registry/platform/retryafter"
 	"platform.dev/stores/pkg/storage/claims"
 )
 
@@ -118,6 +119,10 @@ func refusal(ctx context.Context, name string, dry bool, err error) error {
 		return err
 	}
 	status, reason := explain(name, err)
+	var rate *claims.RateError
+	if errors.As(err, &rate) {
+		retryafter.At(ctx, rate.Next)
+	}
 	if !dry {
 		if reason == reasonRate {
 			rateLimited.Inc()
@@ -143,11 +148,12 @@ func explain(name string, err error) (status *apierrors.StatusError, reason stri
 	case errors.As(err, &exceeded):
 		who, kind := quota.Describe(exceeded.Name)
 		return apierrors.NewForbidden(platform.Resource("stores"), name, fmt.Errorf(
-			"exceeded quota: used %d, hard %d stores of %s (set by %s): delete a store that is no longer needed, or ask a cluster administrator for a StoreQuota that allows more",
+			"exceeded quota: requested 1, used %d, hard %d stores of %s (set by %s): delete a store that is no longer needed, or ask a cluster administrator for a StoreQuota that allows more",
 			exceeded.Used, exceeded.Max, who, exceeded.Source)), kind
 	case errors.As(err, &rate):
 		who, _ := quota.Describe(rate.Name)
-		// Without a number of seconds: clients would wait for them in silence.
+		// Without a number of seconds: clients would wait for them in silence. The
+		// header has a date, which they show to nobody and do not act on.
 		return apierrors.NewTooManyRequests(fmt.Sprintf(
 			"stores are created too fast: used %d, hard %d per %s for %s (set by %s): try again in %s, at %s",
 			rate.Used, rate.Count, rate.Window, who, rate.Source,
