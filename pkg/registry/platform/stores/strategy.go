@@ -133,9 +133,30 @@ func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field
 // WarningsOnCreate warns of nothing.
 func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
 
-// WarningsOnUpdate warns of nothing.
-func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+// WarningsOnUpdate warns of what a change does that its author may not expect, in at most
+// 120 characters each.
+func (strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	return warnings(obj.(*platform.Store), old.(*platform.Store))
+}
+
+func warnings(store, old *platform.Store) []string {
+	if store.Generation == old.Generation || store.DeletionTimestamp != nil {
+		return nil
+	}
+	var texts []string
+	if store.Spec.Host != old.Spec.Host {
+		texts = append(texts, "spec.host: the shop stops answering at the old host, where shoppers and links may look for it")
+	}
+	if store.Spec.AdminEmail != old.Spec.AdminEmail {
+		texts = append(texts, "spec.adminEmail: a change does not rename the login of a shop that is set up")
+	}
+	if old.Spec.DeletionPolicy == platform.DeletionPolicyRetain && store.Spec.DeletionPolicy == platform.DeletionPolicyDelete {
+		texts = append(texts, "spec.deletionPolicy: deleting the store deletes the shop's data from now on")
+	}
+	if old.Spec.Suspend && store.Spec.Suspend {
+		texts = append(texts, "the change takes no effect while spec.suspend is true")
+	}
+	return texts
 }
 
 // Canonicalize changes nothing: there is one way to write a store.

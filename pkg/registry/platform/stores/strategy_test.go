@@ -2,9 +2,11 @@ package stores
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -152,5 +154,52 @@ func TestStatusPrepareForUpdate(t *testing.T) {
 	want.Status.URL = "https://flowers.example.com"
 	if diff := cmp.Diff(want, store); diff != "" {
 		t.Errorf("store (-want +got):\n%s", diff)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	s := newStrategy(runtime.NewScheme(), "shops.example.com")
+	old := &platform.Store{
+		ObjectMeta: metav1.ObjectMeta{Name: "flowers", Generation: 4},
+		Spec:       platform.StoreSpec{Engine: "medusa", Host: "flowers.shops.example.com", DeletionPolicy: platform.DeletionPolicyRetain},
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*platform.Store)
+		want   string // a part of the only warning
+	}{
+		{"nothing", func(*platform.Store) {}, ""},
+		{"title", func(s *platform.Store) { s.Spec.DisplayName = "Roses" }, ""},
+		{"host", func(s *platform.Store) { s.Spec.Host, s.Spec.AdminEmail = "other.example.com", old.Spec.AdminEmail }, "old host"},
+		{"login", func(s *platform.Store) { s.Spec.AdminEmail = "other@example.com" }, "does not rename"},
+		{"data", func(s *platform.Store) { s.Spec.DeletionPolicy = platform.DeletionPolicyDelete }, "deletes the shop's data"},
+		{"suspending", func(s *platform.Store) { s.Spec.Suspend = true }, ""},
+		{"during the deletion", func(s *platform.Store) { s.Spec.Host, s.DeletionTimestamp = "other.example.com", &metav1.Time{} }, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			store := old.DeepCopy()
+			test.change(store)
+			if !equality.Semantic.DeepEqual(store.Spec, old.Spec) {
+				store.Generation++
+			}
+			got := s.WarningsOnUpdate(t.Context(), store, old)
+			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			for _, text := range got {
+				if len(text) > 120 {
+					t.Errorf("%d characters: %s", len(text), text)
+				}
+			}
+		})
+	}
+	suspended := old.DeepCopy()
+	suspended.Spec.Suspend = true
+	changed := suspended.DeepCopy()
+	changed.Generation++
+	if got := s.WarningsOnUpdate(t.Context(), changed, suspended); len(got) != 1 {
+		t.Errorf("a change of a suspended store is warned of with %q", got)
 	}
 }
