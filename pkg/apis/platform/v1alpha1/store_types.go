@@ -238,6 +238,7 @@ type StoreStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	// +k8s:optional
+	// +k8s:maxItems=32
 	// +k8s:listType=map
 	// +k8s:listMapKey=type
 	// +k8s:eachVal=+k8s:opaqueType
@@ -258,21 +259,29 @@ type StoreStatus struct {
 	// namespace is the namespace that holds the shop.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Namespace string `json:"namespace,omitempty"`
 
 	// url is where shoppers find the shop.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=2048
 	URL string `json:"url,omitempty"`
 
 	// adminURL is where the shop's administrator logs in.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=2048
 	AdminURL string `json:"adminURL,omitempty"`
 
 	// version is the engine version that is installed.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Version string `json:"version,omitempty"`
 
 	// release is the Helm release behind the shop.
@@ -378,6 +387,8 @@ type StoreBackup struct {
 	// version is the engine version that stored the data.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Version string `json:"version,omitempty"`
 
 	// firstGeneration and lastGeneration are the generations of the store that
@@ -401,6 +412,9 @@ type StoreBackup struct {
 // RestoreOutcome is what became of a StoreRestore.
 type RestoreOutcome struct {
 	// backup and time are those of the StoreRestore.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
 	Backup string `json:"backup"`
 	// time is when it was asked for.
 	//
@@ -409,11 +423,16 @@ type RestoreOutcome struct {
 
 	// result is "succeeded", once a release runs on the backup's data, or
 	// "failed". A restore that failed is not tried again, and message tells why.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
 	Result string `json:"result"`
 
 	// message tells why it failed.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=32768
 	Message string `json:"message,omitempty"`
 }
 
@@ -422,6 +441,7 @@ type StoreStep struct {
 	// name is the stage, and also the type of the condition it makes true.
 	//
 	// +k8s:required
+	// +k8s:maxLength=63
 	Name string `json:"name"`
 
 	// state is how far the stage has come.
@@ -455,6 +475,8 @@ type StoreStep struct {
 	// way.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=32768
 	Message string `json:"message,omitempty"`
 }
 
@@ -481,16 +503,22 @@ type StoreRelease struct {
 	// name is the release's name in the store's namespace.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Name string `json:"name,omitempty"`
 
 	// chart is the chart's name.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=256
 	Chart string `json:"chart,omitempty"`
 
 	// chartVersion is the chart's version.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=256
 	ChartVersion string `json:"chartVersion,omitempty"`
 
 	// revision is the release's revision as Helm counts them.
@@ -528,26 +556,37 @@ type ReadyRevision struct {
 
 	// digest identifies the chart and the values that the revision was made
 	// from.
+	//
+	// +k8s:required
+	// +k8s:maxLength=128
 	Digest string `json:"digest"`
 
 	// chart is the chart's name.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=256
 	Chart string `json:"chart,omitempty"`
 
 	// chartVersion is the chart's version.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=256
 	ChartVersion string `json:"chartVersion,omitempty"`
 
 	// version is the engine version it runs.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Version string `json:"version,omitempty"`
 
 	// plan is the plan it was sized by.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Plan string `json:"plan,omitempty"`
 
 	// generation is the newest generation of the store that was ready with it.
@@ -566,21 +605,30 @@ type ReadyRevision struct {
 type FailedUpgrade struct {
 	// digest identifies what was asked for: the chart and the values, or the
 	// restore and the store's generation.
+	//
+	// +k8s:required
+	// +k8s:maxLength=128
 	Digest string `json:"digest"`
 
 	// version is the engine version that was asked for.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Version string `json:"version,omitempty"`
 
 	// plan is the plan that was asked for.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=63
 	Plan string `json:"plan,omitempty"`
 
 	// message tells why it failed.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=32768
 	Message string `json:"message,omitempty"`
 
 	// returnedTo is the revision that the release was rolled back to.
@@ -596,6 +644,9 @@ type FailedUpgrade struct {
 type ReleaseAction struct {
 	// action is what Helm was asked to do: install, upgrade, rollback, unlock
 	// or uninstall.
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
 	Action string `json:"action"`
 
 	// revision is the release revision the action made.
@@ -604,11 +655,16 @@ type ReleaseAction struct {
 	Revision int64 `json:"revision,omitempty"`
 
 	// result is "succeeded" or "failed".
+	//
+	// +k8s:required
+	// +k8s:maxLength=63
 	Result string `json:"result"`
 
 	// message tells why a failed action failed.
 	//
 	// +optional
+	// +k8s:optional
+	// +k8s:maxLength=32768
 	Message string `json:"message,omitempty"`
 
 	// time is when the action ended.
