@@ -47,7 +47,7 @@ type Description struct {
 
 	// Controller says what a controller makes of the object.
 	Controller *Controller `json:"controller"`
-	// Quota is an object that keeps the user "${USER}" from having more than one object
+	// Quota is an object that keeps the user "${SUBJECT}" from having more than one object
 	// of the resource, and Rate one that keeps them from creating more than one a day.
 	Quota map[string]any `json:"quota"`
 	Rate  map[string]any `json:"rate"`
@@ -65,11 +65,19 @@ type Description struct {
 	Subresources map[string]string `json:"subresources"`
 	// AuditAnnotation is in the audit log of refusals by Quota.
 	AuditAnnotation string `json:"auditAnnotation"`
+	// Audited are changes by the annotation that they have in the audit log.
+	Audited map[string]Step `json:"audited"`
 	// History is the subresource that lists the revisions of an object in items, each with
 	// its auditID.
 	History string `json:"history"`
 
-	folder string
+	file string
+}
+
+// Step is a change of an object: what is merged into it at the creation, and then.
+type Step struct {
+	Object map[string]any `json:"object"`
+	Patch  map[string]any `json:"patch"`
 }
 
 // Choice is a field and two values for it.
@@ -106,7 +114,7 @@ func Load(file string, variables map[string]string) (*Description, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Description{folder: file}
+	d := &Description{file: file}
 	expanded := os.Expand(string(text), func(name string) string {
 		if value, ok := variables[name]; ok {
 			return value

@@ -129,6 +129,12 @@ func (s *Server) make(ctx context.Context, object *unstructured.Unstructured) er
 	return nil
 }
 
+// unmake deletes what make has created.
+func (s *Server) unmake(ctx context.Context, object *unstructured.Unstructured) error {
+	resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
+	return s.dynamic.Resource(resource).Namespace(object.GetNamespace()).Delete(ctx, object.GetName(), metav1.DeleteOptions{})
+}
+
 // command returns what runs a command of the shell, or nil for none.
 func command(line string) func(context.Context) ([]byte, error) {
 	if line == "" {

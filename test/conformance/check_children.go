@@ -1,0 +1,162 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// children are the objects that a controller has made of one, which is finished.
+func (t *T) children(object *unstructured.Unstructured) (namespace *corev1.Namespace, objects []unstructured.Unstructured) {
+	name := get(object, t.Controller.Namespace)
+	namespace, err := t.core.CoreV1().Namespaces().Get(t.Context(), name, metav1.GetOptions{})
+	t.must(err)
+	var list unstructured.UnstructuredList
+	t.must(json.Unmarshal([]byte(t.runs("", "get", strings.Join(t.Controller.Children, ","), "-n", name, "-o", "json")), &list))
+	for _, item := range list.Items {
+		// What the cluster itself puts into every namespace, and Helm's record of a release.
+		if item.GetName() != "kube-root-ca.crt" && item.GetName() != "default" && get(&item, "type") != "helm.sh/release.v1" {
+			objects = append(objects, item)
+		}
+	}
+	if len(objects) < len(t.Controller.Children) {
+		t.Errorf("only %d children of %q are there", len(objects), t.Controller.Children)
+	}
+	return namespace, objects
+}
+
+func checkLabels(t *T) {
+	bad := t.object(newName())
+	bad.SetLabels(map[string]string{"a b": "c"})
+	if _, err := t.objects().Create(t.Context(), bad, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("a label that is none: %v, want Invalid", err)
+	}
+	t.needs(t.Controller != nil && len(t.Controller.Children) > 0, "children")
+	namespace, objects := t.children(t.finish(t.create(t.Controller.Live)))
+	require := func(what string, labels map[string]string) {
+		if labels["app.kubernetes.io/managed-by"] == "" {
+			t.Errorf("%s has no label app.kubernetes.io/managed-by: %v", what, labels)
+		}
+	}
+	require("namespace", namespace.Labels)
+	for _, object := range objects {
+		require(object.GetKind()+" "+object.GetName(), object.GetLabels())
+	}
+}
+
+func checkOwners(t *T) {
+	t.needs(t.Controller != nil && len(t.Controller.Children) > 0, "children")
+	object := t.finish(t.create(t.Controller.Live))
+	namespace, objects := t.children(object)
+	if got := namespace.Labels[t.Controller.UIDLabel]; got != string(object.GetUID()) {
+		t.Errorf("the namespace of %s has label %s=%q", object.GetUID(), t.Controller.UIDLabel, got)
+	}
+	there := map[string]bool{}
+	for _, child := range objects {
+		there[string(child.GetUID())] = true
+	}
+	if len(namespace.OwnerReferences) > 0 {
+		t.Errorf("a namespace has owners: %v", namespace.OwnerReferences)
+	}
+	for _, child := range objects {
+		for _, owner := range child.GetOwnerReferences() {
+			if !there[string(owner.UID)] {
+				t.Errorf("%s %s is owned by %s %s, which is not in its namespace", child.GetKind(), child.GetName(), owner.Kind, owner.Name)
+			}
+		}
+	}
+}
+
+// events are those that regard an object.
+func (t *T) events(object *unstructured.Unstructured) (found []eventsv1.Event) {
+	list, err := t.core.EventsV1().Events(object.GetNamespace()).List(t.Context(), metav1.ListOptions{})
+	t.must(err)
+	for _, event := range list.Items {
+		if event.Regarding.UID == object.GetUID() {
+			found = append(found, event)
+		}
+	}
+	return found
+}
+
+func checkEvents(t *T) {
+	t.needs(t.Controller != nil, "a controller")
+	done := t.finish(t.create(t.Controller.Live))
+	var events []eventsv1.Event
+	t.eventually("events", func(context.Context) (bool, error) {
+		events = t.events(done)
+		return len(events) > 0, nil
+	})
+	told := map[string]bool{}
+	for _, event := range events {
+		if event.Regarding.Kind != t.Kind || event.Regarding.Name != done.GetName() || event.Regarding.APIVersion != t.Group+"/"+t.Version {
+			t.Errorf("an event regards %+v", event.Regarding)
+		}
+		if !camelCase.MatchString(event.Reason) || !camelCase.MatchString(event.Action) || event.ReportingController == "" || event.ReportingInstance == "" {
+			t.Errorf("an event has reason %q and action %q, reported by %q of %q", event.Reason, event.Action, event.ReportingInstance, event.ReportingController)
+		}
+		if event.Note == "" || len(event.Note) > 1024 {
+			t.Errorf("the note of event %s has %d bytes", event.Reason, len(event.Note))
+		}
+		if said := event.Reason + event.Note; told[said] {
+			t.Errorf("event %s is told twice: %s", event.Reason, event.Note)
+		} else {
+			told[said] = true
+		}
+	}
+	if t.Controller.Stalled == nil {
+		return
+	}
+	// What an event warns of is in the status too.
+	stalled := t.create(t.Controller.Live, t.Controller.Stalled)
+	t.eventually("a warning", func(context.Context) (bool, error) {
+		for _, event := range t.events(stalled) {
+			if event.Type == corev1.EventTypeWarning {
+				return strings.Contains(string(encode(t.get(stalled.GetName()).Object["status"])), "essage"), nil
+			}
+		}
+		return false, nil
+	})
+}
+
+func checkNamespaceDeletion(t *T) {
+	live := map[string]any{}
+	if t.Controller != nil {
+		live = t.Controller.Live
+	}
+	object := t.create(live)
+	if t.Controller != nil {
+		object = t.finish(object)
+	}
+	held := t.held()
+	namespaces := t.core.CoreV1().Namespaces()
+	t.must(namespaces.Delete(t.Context(), t.namespace(), metav1.DeleteOptions{}))
+	t.gone(object.GetName())
+	if t.get(held.GetName()).GetDeletionTimestamp() == nil {
+		t.Error("an object is not being deleted with its namespace")
+	}
+	if _, err := namespaces.Get(t.Context(), t.namespace(), metav1.GetOptions{}); err != nil {
+		t.Errorf("the namespace is gone before what is in it: %v", err)
+	}
+	_, err := t.objects().Create(t.Context(), t.object(newName()), metav1.CreateOptions{})
+	if !apierrors.IsForbidden(err) {
+		t.Errorf("creating in a namespace that is being deleted: %v, want Forbidden", err)
+	}
+	t.release(held.GetName())
+	gone := []string{t.namespace()}
+	if t.Controller != nil && t.Controller.Namespace != "" {
+		gone = append(gone, get(object, t.Controller.Namespace))
+	}
+	for _, name := range gone {
+		t.eventually("namespace "+name+" to be gone", func(ctx context.Context) (bool, error) {
+			_, err := namespaces.Get(ctx, name, metav1.GetOptions{})
+			return apierrors.IsNotFound(err), nil
+		})
+	}
+}
