@@ -133,8 +133,8 @@ generate: ## Write what is generated from the API types
 
 .PHONY: verify-generate
 verify-generate: generate ## Fail if generated files are not up to date
-	git diff --exit-code -- pkg/apis pkg/generated hack/api-violations.list
-	@test -z "$$(git ls-files --others --exclude-standard pkg/apis pkg/generated)" || { git ls-files --others --exclude-standard pkg/apis pkg/generated; exit 1; }
+	git diff --exit-code -- pkg/apis pkg/generated docs/api hack/api-violations.list
+	@test -z "$$(git ls-files --others --exclude-standard pkg/apis pkg/generated docs/api)" || { git ls-files --others --exclude-standard pkg/apis pkg/generated docs/api; exit 1; }
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check the code and the import rules

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes everything under pkg/ that is generated from the API types: deepcopy,
-# defaults, conversions, validations, OpenAPI and the typed clients.
+# Writes everything that is generated from the API types: under pkg/ deepcopy,
+# defaults, conversions, validations, OpenAPI and the typed clients, and docs/api.
 set -o errexit -o nounset -o pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,3 +35,6 @@ kube::codegen::gen_client --with-watch --with-applyconfig \
 
 # The generated Extract functions name models after their Go types, too.
 sed -i 's/"dev\.platform\.stores\.pkg\.apis\.platform\.v1alpha1\./"dev.platform.v1alpha1./' pkg/generated/applyconfiguration/platform/v1alpha1/*.go
+
+mkdir -p docs/api
+go run ./hack/api-reference >docs/api/README.md
