@@ -71,12 +71,14 @@ stores_provision_queue_age_seconds{queue="change"} 0
 stores_provision_queue_age_seconds{queue="create"} 3
 stores_provision_queue_age_seconds{queue="delete"} 0
 stores_provision_queue_age_seconds{queue="repair"} 0
+stores_provision_queue_age_seconds{queue="start"} 0
 # HELP stores_provision_queue_length [ALPHA] Stores that wait for a worker, by the kind of work.
 # TYPE stores_provision_queue_length gauge
 stores_provision_queue_length{queue="change"} 0
 stores_provision_queue_length{queue="create"} 1
 stores_provision_queue_length{queue="delete"} 0
 stores_provision_queue_length{queue="repair"} 0
+stores_provision_queue_length{queue="start"} 0
 # HELP stores_store_condition [ALPHA] A condition of a store, with the status it has.
 # TYPE stores_store_condition gauge
 stores_store_condition{name="shop-0",namespace="team-a",status="True",type="Ready"} 1

@@ -18,8 +18,11 @@ const queueName = "stores"
 type lane int
 
 const (
-	// laneCreate is for stores that have never been ready.
+	// laneCreate is for stores of which there is no release.
 	laneCreate lane = iota
+	// laneStart is for stores with a release that have never been ready. They do not
+	// wait for all others to be installed, so that of many the first is soon ready.
+	laneStart
 	// laneChange is for stores that were ready, and not yet with their present spec.
 	laneChange
 	// laneRepair is for stores that are as they were asked for, or were: something of
@@ -31,7 +34,9 @@ const (
 )
 
 // String is the lane's name in metrics and messages.
-func (l lane) String() string { return [laneCount]string{"create", "change", "repair", "delete"}[l] }
+func (l lane) String() string {
+	return [laneCount]string{"create", "start", "change", "repair", "delete"}[l]
+}
 
 // laneFor is the lane that the store waits in.
 func laneFor(s *v1alpha1.Store) lane {
@@ -39,8 +44,10 @@ func laneFor(s *v1alpha1.Store) lane {
 	switch {
 	case s.DeletionTimestamp != nil:
 		return laneDelete
-	case release == nil || release.Ready == nil:
+	case release == nil:
 		return laneCreate
+	case release.Ready == nil:
+		return laneStart
 	case release.Ready.Generation != s.Generation && release.Failed == nil:
 		return laneChange
 	}

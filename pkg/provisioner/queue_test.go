@@ -166,7 +166,7 @@ func TestLaneOfAStore(t *testing.T) {
 		want  lane
 	}{
 		"new":              {v1alpha1.Store{}, laneCreate},
-		"being installed":  {v1alpha1.Store{Status: v1alpha1.StoreStatus{Release: &v1alpha1.StoreRelease{}}}, laneCreate},
+		"installed":        {v1alpha1.Store{Status: v1alpha1.StoreStatus{Release: &v1alpha1.StoreRelease{}}}, laneStart},
 		"as asked for":     {v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Generation: 3}, Status: v1alpha1.StoreStatus{Release: ready}}, laneRepair},
 		"another spec":     {v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Generation: 4}, Status: v1alpha1.StoreStatus{Release: ready}}, laneChange},
 		"given up":         {v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Generation: 4}, Status: v1alpha1.StoreStatus{Release: &v1alpha1.StoreRelease{Ready: ready.Ready, Failed: &v1alpha1.FailedUpgrade{}}}}, laneRepair},
