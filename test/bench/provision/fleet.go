@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -49,8 +50,9 @@ func each(ctx context.Context, count int, do func(ctx context.Context, name stri
 	return group.Wait()
 }
 
-// allReady returns when so many stores have their release and say that they are ready.
-func allReady(ctx context.Context, stores typed.StoreInterface, count int, progress io.Writer) error {
+// allReady returns when so many stores have their release and say that they are ready,
+// with how long half of them took.
+func allReady(ctx context.Context, stores typed.StoreInterface, count int, progress io.Writer) (half time.Duration, err error) {
 	source := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return stores.List(ctx, o) },
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
@@ -68,15 +70,19 @@ func allReady(ctx context.Context, stores typed.StoreInterface, count int, progr
 	})
 }
 
-// untilAll returns when so many objects are ready, as isReady says with their names.
+// untilAll returns when so many objects are ready, as isReady says with their names,
+// with how long half of them took.
 func untilAll(
 	ctx context.Context, source cache.ListerWatcher, kind runtime.Object, count int, what string, progress io.Writer,
 	isReady func(runtime.Object) (string, bool),
-) error {
+) (half time.Duration, err error) {
 	began, ready := time.Now(), sets.New[string]()
-	_, err := watchtools.UntilWithSync(ctx, source, kind, nil, func(event watch.Event) (bool, error) {
+	_, err = watchtools.UntilWithSync(ctx, source, kind, nil, func(event watch.Event) (bool, error) {
 		if name, ok := isReady(event.Object); ok && !ready.Has(name) {
 			ready.Insert(name)
+			if ready.Len() == (count+1)/2 {
+				half = time.Since(began)
+			}
 			if ready.Len()%max(count/10, 1) == 0 {
 				fmt.Fprintf(progress, "%d of %d %s are ready after %.0f s\n", ready.Len(), count, what, time.Since(began).Seconds())
 			}
@@ -84,7 +90,7 @@ func untilAll(
 		return ready.Len() == count, nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for %s, of which %d are ready: %w", what, ready.Len(), err)
+		return 0, fmt.Errorf("waiting for %s, of which %d are ready: %w", what, ready.Len(), cmp.Or(context.Cause(ctx), err))
 	}
-	return nil
+	return half, nil
 }

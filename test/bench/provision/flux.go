@@ -68,6 +68,8 @@ func measureFlux(ctx context.Context, o *options, size int, progress io.Writer) 
 	f.provisioning, err = c.during(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, o.patience)
 		defer cancel()
+		ctx, stop := c.whileRuns(ctx)
+		defer stop()
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
 			return each(ctx, size, func(ctx context.Context, name string) error {
@@ -75,7 +77,10 @@ func measureFlux(ctx context.Context, o *options, size int, progress io.Writer) 
 				return err
 			})
 		})
-		group.Go(func() error { return released(ctx, client, size, progress) })
+		group.Go(func() (err error) {
+			f.half, err = released(ctx, client, size, progress)
+			return err
+		})
 		return group.Wait()
 	})
 	if err != nil {
@@ -186,7 +191,7 @@ func (c *cluster) startFlux(ctx context.Context, scope *process.Scope, o *option
 		return err
 	}
 	scope.Cleanup(func() { running.Stop(0) })
-	c.programs[controller] = running.PID()
+	c.process, c.programs[controller] = running, running.PID()
 	return running.WaitFor(ctx, func(ctx context.Context) error {
 		_, err := get(ctx, "http://"+health+"/readyz")
 		return err
@@ -207,7 +212,7 @@ func newHelmRelease(namespace string) *unstructured.Unstructured {
 }
 
 // released returns when so many releases are ready.
-func released(ctx context.Context, client dynamic.Interface, count int, progress io.Writer) error {
+func released(ctx context.Context, client dynamic.Interface, count int, progress io.Writer) (half time.Duration, err error) {
 	releases := client.Resource(helmReleases)
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return releases.List(ctx, o) },

@@ -36,6 +36,8 @@ type figures struct {
 	// provisioning is from the first creation until all are ready, and steady a time
 	// after that in which nobody changes anything.
 	provisioning, steady span
+	// half is how long it took until half of them were ready.
+	half time.Duration
 	// peak is the most memory that the controller ever had, in bytes.
 	peak int64
 	// settled is how the provisioner is once all is done.
@@ -75,7 +77,10 @@ func measure(ctx context.Context, o *options, size int, onNode bool, progress io
 	}
 	fmt.Fprintf(progress, "creating %d stores\n", size)
 	f := &figures{stores: size, onNode: onNode}
-	if f.provisioning, err = c.during(ctx, func(ctx context.Context) error { return c.provision(ctx, o, size, progress) }); err != nil {
+	if f.provisioning, err = c.during(ctx, func(ctx context.Context) (err error) {
+		f.half, err = c.provision(ctx, o, size, progress)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	if err := wait(ctx, o.settle); err != nil {
@@ -98,7 +103,8 @@ type cluster struct {
 	repository  string // of the chart
 	archive     string // the chart's file
 	provisioner *harness.Provisioner
-	programs    map[string]int // processes by program
+	process     *process.Process // the controller's
+	programs    map[string]int   // processes by program
 	stores      versioned.Interface
 	kube        kubernetes.Interface
 	audit       *audit
@@ -166,7 +172,7 @@ func (c *cluster) startProvisioner(ctx context.Context, scope *process.Scope, o 
 	scope.Cleanup(shops.Close)
 	c.provisioner = c.environment.StartProvisioner(scope, limits(),
 		fmt.Sprintf("--workers=%d", o.workers), "--storefront-address="+shops.Listener.Addr().String(), "--profiling")
-	c.programs[controller] = c.provisioner.PID()
+	c.process, c.programs[controller] = c.provisioner.Process, c.provisioner.PID()
 	return nil
 }
 
@@ -185,28 +191,47 @@ func processOf(ctx context.Context, dsn string) (int, error) {
 	return report.Parent(int(connection.PgConn().PID()))
 }
 
-// provision creates the stores and waits for them.
-func (c *cluster) provision(ctx context.Context, o *options, size int, progress io.Writer) error {
+// whileRuns ends the context with the controller.
+func (c *cluster) whileRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-c.process.Exited():
+			cancel(fmt.Errorf("%s has ended with code %d", c.process.Name(), c.process.ExitCode()))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// provision creates the stores and waits for them. It returns how long it took until
+// half of them were ready.
+func (c *cluster) provision(ctx context.Context, o *options, size int, progress io.Writer) (half time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.patience)
 	defer cancel()
+	ctx, stop := c.whileRuns(ctx)
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	stores := c.stores.PlatformV1alpha1().Stores(engineName)
 	group.Go(func() error { return create(ctx, stores, size) })
-	group.Go(func() error { return allReady(ctx, stores, size, progress) })
+	group.Go(func() (err error) {
+		half, err = allReady(ctx, stores, size, progress)
+		return err
+	})
 	if o.profiles == "" {
-		return group.Wait()
+		return half, group.Wait()
 	}
 	provisioned := make(chan error, 1)
 	go func() { provisioned <- group.Wait() }()
 	// Somewhere in the middle of it.
-	err := c.profile(ctx, filepath.Join(o.profiles, fmt.Sprintf("cpu-%d.pprof", size)), "profile?seconds=10")
+	err = c.profile(ctx, filepath.Join(o.profiles, fmt.Sprintf("cpu-%d.pprof", size)), "profile?seconds=10")
 	if failure := <-provisioned; failure != nil {
-		return failure
+		return half, failure
 	}
 	if err != nil {
-		return err
+		return half, err
 	}
-	return c.profile(context.WithoutCancel(ctx), filepath.Join(o.profiles, fmt.Sprintf("heap-%d.pprof", size)), "heap")
+	return half, c.profile(context.WithoutCancel(ctx), filepath.Join(o.profiles, fmt.Sprintf("heap-%d.pprof", size)), "heap")
 }
 
 // profile writes a profile of the provisioner to a file.

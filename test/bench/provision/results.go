@@ -76,6 +76,7 @@ func rows() []row {
 	none := always(0.5) // less than one
 	return []row{
 		{"all ready, s", func(f *figures) float64 { return f.provisioning.took.Seconds() }, nil, false},
+		{"half of them ready, s", func(f *figures) float64 { return f.half.Seconds() }, nil, false},
 		{"stores per minute", (*figures).rate, bySize(600, 500), true},
 		{"provisioner: peak memory, MiB", func(f *figures) float64 { return float64(f.peak) / mebibyte }, bySize(200, 512), false},
 		{"provisioner: memory at the end, MiB", func(f *figures) float64 { return f.settled.memory / mebibyte }, nil, false},
