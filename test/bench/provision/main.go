@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,11 +34,11 @@ func main() {
 type options struct {
 	sizes    []int
 	onNode   []int // sizes with a node, too
+	flux     []int // sizes that Flux's helm-controller is measured with, too
 	workers  int
 	settle   time.Duration // from the last store's becoming ready to the steady time
 	steady   time.Duration
 	patience time.Duration
-	flux     bool   // whether Flux's helm-controller is measured, too
 	programs string // the folder with it and kwok
 	output   string // the file for the results, besides what is printed
 	profiles string // the folder for profiles of the provisioner
@@ -49,25 +50,28 @@ func parse(args []string, output io.Writer) (*options, error) {
 	o := &options{}
 	sizes := flags.String("stores", "100,1000", "numbers of stores, separated by commas")
 	onNode := flags.String("on-node", "", "numbers of stores to provision on a simulated node as well, where their pods become ready")
+	flux := flags.String("flux", "100,1000", "of the numbers of stores those to measure Flux's helm-controller with as well; empty for none")
 	flags.IntVar(&o.workers, "workers", 10, "how many stores the provisioner works on at once")
 	flags.DurationVar(&o.settle, "settle", 15*time.Second, "how long to wait before the steady time")
 	flags.DurationVar(&o.steady, "steady", time.Minute, "how long to look at stores that nobody changes")
 	flags.DurationVar(&o.patience, "patience", time.Hour, "how long the stores may take")
-	flags.BoolVar(&o.flux, "flux", true, "measure Flux's helm-controller, too")
 	flags.StringVar(&o.programs, "programs", "_output/bin", "folder of the programs helm-controller and kwok")
 	flags.StringVar(&o.output, "output", "", "file to write the results to in Markdown, with where they come from")
 	flags.StringVar(&o.profiles, "profiles", "", "folder to write profiles of the provisioner to, for go tool pprof")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	var err error
-	if o.sizes, err = numbers("-stores", *sizes); err != nil {
-		return nil, err
-	}
-	if *onNode != "" {
-		if o.onNode, err = numbers("-on-node", *onNode); err != nil {
+	for _, list := range []struct {
+		name, value string
+		into        *[]int
+	}{{"-stores", *sizes, &o.sizes}, {"-on-node", *onNode, &o.onNode}, {"-flux", *flux, &o.flux}} {
+		var err error
+		if *list.into, err = numbers(list.name, list.value); err != nil {
 			return nil, err
 		}
+	}
+	if len(o.sizes)+len(o.onNode) == 0 {
+		return nil, errors.New("-stores and -on-node: there is no number of stores")
 	}
 	if o.workers < 1 {
 		return nil, fmt.Errorf("-workers: %d is less than 1", o.workers)
@@ -78,7 +82,7 @@ func parse(args []string, output io.Writer) (*options, error) {
 // numbers parses the value of a flag.
 func numbers(name, value string) ([]int, error) {
 	var all []int
-	for _, field := range strings.Split(value, ",") {
+	for _, field := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' }) {
 		var n int
 		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
 			return nil, fmt.Errorf("%s: %q is not a number of stores", name, field)
@@ -96,7 +100,7 @@ func measureAll(ctx context.Context, o *options, progress io.Writer) (all []*fig
 			return all, fmt.Errorf("%d stores: %w", size, err)
 		}
 		all = append(all, f)
-		if !o.flux {
+		if !slices.Contains(o.flux, size) {
 			continue
 		}
 		if f.flux, err = measureFlux(ctx, o, size, progress); err != nil {

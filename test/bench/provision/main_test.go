@@ -16,7 +16,7 @@ func TestFewStores(t *testing.T) {
 	var out, progress strings.Builder
 	file := filepath.Join(t.TempDir(), "new", "results.md")
 	if err := run(t.Context(), []string{
-		"-output=" + file, "-stores=3", "-flux=false", "-settle=5s", "-steady=2s", "-patience=1m",
+		"-output=" + file, "-stores=3", "-settle=5s", "-steady=2s", "-patience=1m",
 	}, &out, &progress); err != nil {
 		t.Fatalf("%v; `make build` makes the programs\n%s", err, progress.String())
 	}
