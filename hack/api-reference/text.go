@@ -127,6 +127,9 @@ func fieldText(name string, field *ast.Field) (string, error) {
 // after is the text without the name that it begins with, as comments do.
 func after(text, name string) string {
 	rest, begins := strings.CutPrefix(text, name+" ")
+	if strings.HasPrefix(rest, "and ") {
+		return text
+	}
 	for _, verb := range []string{"is ", "are "} {
 		if shorter, has := strings.CutPrefix(rest, verb); begins && has {
 			rest = shorter
