@@ -85,6 +85,11 @@ status: {}
 	wantOutput(t, "credentials", "URL: https://"+store.Spec.Host+"\nAdmin URL: https://"+store.Spec.Host+"/app\nUsername: "+store.Spec.AdminEmail+"\nPassword: "+password+"\n",
 		settled(k.run("", "store", "credentials", "flowers")))
 	wantOutput(t, "credentials -o jsonpath", password, k.run("", "store", "credentials", "flowers", "-o", "jsonpath={.password}"))
+	for _, args := range [][]string{{"open", "flowers"}, {"get", "flowers", "-o", "yaml"}, {"history", "flowers", "--all", "--diff"}, {"history", "flowers", "-o", "json"}} {
+		if r := k.try("", append([]string{"store"}, args...)...); r.code != 0 || strings.Contains(r.stdout+r.stderr, password) {
+			t.Errorf("%v: exit code %d, shows the password: %s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
 	wantOutput(t, "open", "https://"+store.Spec.Host+"\n", k.run("", "store", "open", "flowers"))
 	wantOutput(t, "open --admin", "https://"+store.Spec.Host+"/app\n", k.run("", "store", "open", "flowers", "--admin"))
 
@@ -131,7 +136,7 @@ Audit ID: ID
 func TestKubectlStoreWaits(t *testing.T) {
 	t.Parallel()
 	k, engine := newPlugin(t), newEngine(t)
-	k.refuse("", []string{"store", "create", "slow", "--engine=" + engine.Name, "--host=" + hostOf("slow", engine), "--wait", "--timeout=500ms"}, "Pending: Waiting for the provisioner", `error: store "slow" is not ready after 500ms: Pending`)
+	k.refuse("", []string{"store", "create", "slow", "--engine=" + engine.Name, "--host=" + hostOf("slow", engine), "--wait", "--timeout=3s"}, "Pending: Waiting for the provisioner", `error: store "slow" is not ready after 3s: Pending`)
 
 	done := make(chan result)
 	go func() {

@@ -166,6 +166,9 @@ func (c *create) untilReady(ctx context.Context, stores typed.StoreInterface, na
 		ready = *condition
 		return ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == store.Generation, nil
 	})
+	if wait.Interrupted(err) && ready.Type == "" {
+		return fmt.Errorf("store %q could not be read within %s", name, c.timeout)
+	}
 	if wait.Interrupted(err) {
 		return fmt.Errorf("store %q is not ready after %s: %s: %s", name, c.timeout, ready.Reason, ready.Message)
 	}
