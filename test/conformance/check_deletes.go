@@ -51,6 +51,9 @@ func checkDelete(t *T) {
 	if deleting.GetDeletionTimestamp() == nil || deleting.GetDeletionGracePeriodSeconds() == nil {
 		t.Errorf("what is deleted has no deletionTimestamp or deletionGracePeriodSeconds: %v", deleting.Object["metadata"])
 	}
+	if created.GetGeneration() > 0 && deleting.GetGeneration() <= created.GetGeneration() {
+		t.Errorf("generation went from %d to %d with the deletion", created.GetGeneration(), deleting.GetGeneration())
+	}
 	t.must(remove(metav1.DeleteOptions{}))
 	revived := t.update(name, func(o *unstructured.Unstructured) { o.SetDeletionTimestamp(nil) })
 	if !revived.GetDeletionTimestamp().Equal(deleting.GetDeletionTimestamp()) {

@@ -154,12 +154,16 @@ func checkSelectors(t *T) {
 		t.equal("by "+field, selected(field+"="+value), both)
 		t.equal("by another "+field, selected(field+"!="+value), nil)
 	}
-	_, err := t.objects().List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nothing=a"})
-	if !apierrors.IsBadRequest(err) {
-		t.Errorf("selecting by an unknown field: %v, want BadRequest", err)
-		return
+	unknown := metav1.ListOptions{FieldSelector: "spec.nothing=a"}
+	_, listErr := t.objects().List(t.Context(), unknown)
+	_, watchErr := t.objects().Watch(t.Context(), unknown)
+	for verb, err := range map[string]error{"listing": listErr, "watching": watchErr} {
+		if !apierrors.IsBadRequest(err) {
+			t.Errorf("%s by an unknown field: %v, want BadRequest", verb, err)
+			continue
+		}
+		t.contains(err.Error(), append(supported, "spec.nothing")...)
 	}
-	t.contains(err.Error(), append(supported, "spec.nothing")...)
 }
 
 func checkDescribe(t *T) {

@@ -239,9 +239,16 @@ func checkFieldValidation(t *T) {
 	object := t.object(newName())
 	set(object, "spec.unknownField", true)
 	unknown := encode(object.Object)
+	// Names of fields are compared with their case.
+	otherCase := t.object(newName())
+	name := parts(t.Mutable.Path)[1]
+	name = strings.ToUpper(name[:1]) + name[1:]
+	set(otherCase, "spec."+name, t.Mutable.Values[0])
 	// The same field twice, which no map can hold.
 	duplicate := bytes.Replace(encode(t.object(newName()).Object), []byte(`"kind":`), []byte(`"kind":"Other","kind":`), 1)
-	for fault, body := range map[string][]byte{`unknown field "spec.unknownField"`: unknown, `duplicate field "kind"`: duplicate} {
+	for fault, body := range map[string][]byte{
+		`unknown field "spec.unknownField"`: unknown, `unknown field "spec.` + name + `"`: encode(otherCase.Object), `duplicate field "kind"`: duplicate,
+	} {
 		post := func(validation string) answer {
 			return t.send(t.Admin, http.MethodPost, t.path()+"?dryRun=All&fieldValidation="+validation, nil, body)
 		}

@@ -128,10 +128,12 @@ func checkConflict(t *T) {
 	if err != nil && !apierrors.IsInvalid(err) {
 		t.Errorf("a PUT without resourceVersion: %v, want Invalid", err)
 	}
-	missing := t.object(newName())
-	missing.SetResourceVersion(first.GetResourceVersion())
-	if _, err := t.objects().Update(t.Context(), missing, metav1.UpdateOptions{}); !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		t.Errorf("a PUT of what is not there: %v, want NotFound", err)
+	for _, version := range []string{"", first.GetResourceVersion()} {
+		missing := t.object(newName())
+		missing.SetResourceVersion(version)
+		if _, err := t.objects().Update(t.Context(), missing, metav1.UpdateOptions{}); !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && (version != "" || t.UnconditionalUpdate || !apierrors.IsInvalid(err)) {
+			t.Errorf("a PUT of what is not there, with resourceVersion %q: %v, want NotFound", version, err)
+		}
 	}
 
 	// Everybody who retries is counted.

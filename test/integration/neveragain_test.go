@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -135,4 +136,24 @@ func TestNeverAgain36PagesAreOneSnapshot(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the pages hold (-want +got):\n%s", diff)
 	}
+}
+
+// dump returns every revision that the database holds of a namespace's objects.
+func dump(t *testing.T, namespace string) []string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), env.Database())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	rows, err := conn.Query(t.Context(),
+		`select concat_ws(' ', log.rev, log.key, log.kind, head.mod) from log left join head using (key) where key like '%/' || $1 || '/%' order by log.rev`, namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revisions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revisions
 }

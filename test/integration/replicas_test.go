@@ -1,9 +1,7 @@
 package integration
 
 import (
-	"net/http"
 	"testing"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,37 +38,4 @@ func TestReplicas(t *testing.T) {
 	if _, err := first.Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("creating a taken name: %v, want AlreadyExists", err)
 	}
-}
-
-// A server does not serve what happened before it read the database: clients are
-// told to list again.
-func TestWatchFromTooOldRevision(t *testing.T) {
-	t.Parallel()
-	namespace := newNamespace(t)
-	create(t, namespace, newStore("flowers", newEngine(t)))
-	replica := env.StartServer(t, env.Database())
-	stores := platformClient(t, replica.As(env.Admin())).Stores(namespace)
-	watcher, err := stores.Watch(t.Context(), metav1.ListOptions{ResourceVersion: "1"})
-	if err == nil {
-		defer watcher.Stop()
-		select {
-		case event := <-watcher.ResultChan():
-			err = apierrors.FromObject(event.Object)
-		case <-time.After(patience):
-		}
-	}
-	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-		t.Errorf("watching from revision 1: %v, want Expired", err)
-	}
-}
-
-// A future revision is waited for, and then refused with the hint to try again.
-func TestListAtFutureRevision(t *testing.T) {
-	t.Parallel()
-	path := "/apis/platform.dev/v1alpha1/stores?resourceVersionMatch=NotOlderThan&resourceVersion=1000000000"
-	status, body := send(t, env.Admin(), http.MethodGet, path, nil)
-	if status != http.StatusGatewayTimeout {
-		t.Errorf("status %d, want 504", status)
-	}
-	contains(t, body, string(metav1.CauseTypeResourceVersionTooLarge), "retryAfterSeconds")
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -155,21 +154,6 @@ func watched(t *testing.T, stores typed.StoreInterface, options metav1.ListOptio
 		case <-time.After(patience):
 			t.Fatal("the watch never came to the end of what there was")
 		}
-	}
-}
-
-func TestUnsupportedFieldSelectorNamesTheSupported(t *testing.T) {
-	t.Parallel()
-	stores := platformClient(t, env.Admin()).Stores(newNamespace(t))
-	options := metav1.ListOptions{FieldSelector: "spec.displayName=a"}
-	_, listErr := stores.List(t.Context(), options)
-	_, watchErr := stores.Watch(t.Context(), options)
-	for verb, err := range map[string]error{"list": listErr, "watch": watchErr} {
-		if !apierrors.IsBadRequest(err) {
-			t.Errorf("%s: %v, want BadRequest", verb, err)
-			continue
-		}
-		contains(t, err.Error(), v1alpha1.FieldEngine, v1alpha1.FieldPlan, v1alpha1.FieldOwner, v1alpha1.FieldReady)
 	}
 }
 

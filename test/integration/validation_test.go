@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 )
@@ -62,15 +61,6 @@ func TestBadStoresAreRefused(t *testing.T) {
 			invalid(t, err, test.field, test.message)
 		})
 	}
-}
-
-func TestEngineIsImmutable(t *testing.T) {
-	t.Parallel()
-	namespace := newNamespace(t)
-	create(t, namespace, newStore("flowers", newEngine(t)))
-	patch := []byte(`{"spec":{"engine":"` + newEngine(t).Name + `"}}`)
-	_, err := platformClient(t, env.Admin()).Stores(namespace).Patch(t.Context(), "flowers", types.MergePatchType, patch, metav1.PatchOptions{})
-	invalid(t, err, "spec.engine", "immutable")
 }
 
 // Two faults are told at once, each once.
@@ -137,25 +127,6 @@ func TestBadEnginesAreRefused(t *testing.T) {
 			_, err := platformClient(t, env.Admin()).Engines().Create(t.Context(), engine, metav1.CreateOptions{})
 			invalid(t, err, test.field, test.message)
 		})
-	}
-}
-
-func TestStrictFieldValidation(t *testing.T) {
-	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	for fault, spec := range map[string]string{
-		`unknown field "spec.colour"`:  `"colour":"red"`,
-		`duplicate field "spec.plan"`:  `"plan":"small","plan":"large"`,
-		`unknown field "spec.Version"`: `"Version":"1.0"`,
-	} {
-		body := `{"apiVersion":"platform.dev/v1alpha1","kind":"Store","metadata":{"name":"flowers"},"spec":{"engine":"` + engine.Name + `",` + spec + `}}`
-		err := platformClient(t, env.Admin()).RESTClient().Post().Namespace(namespace).Resource("stores").
-			Param("fieldValidation", metav1.FieldValidationStrict).Body([]byte(body)).Do(t.Context()).Error()
-		if !apierrors.IsBadRequest(err) {
-			t.Errorf("a store with %s: %v, want BadRequest", spec, err)
-			continue
-		}
-		contains(t, err.Error(), fault)
 	}
 }
 
