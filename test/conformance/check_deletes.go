@@ -107,13 +107,20 @@ func checkDeleteCollection(t *T) {
 	t.equal("deleted by a dry run", deleting(), nil)
 	t.must(t.objects().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "tier=gold", FieldSelector: "metadata.name=" + gold[0]}))
 	t.equal("deleted by both selectors", deleting(), gold[:1])
-	t.runs("", "delete", t.Resource+"."+t.Group, "-l", "tier=gold", "--wait=false")
-	t.equal("deleted by kubectl", deleting(), gold)
-	for _, name := range append(gold, iron) {
+	t.must(t.objects().DeleteCollection(t.Context(), metav1.DeleteOptions{}, selected))
+	t.equal("deleted by a label", deleting(), gold)
+	for _, name := range gold {
 		t.release(name)
 	}
 	t.eventually("the selected to be gone", func(ctx context.Context) (bool, error) {
 		list, err := t.objects().List(ctx, metav1.ListOptions{})
 		return err == nil && len(list.Items) == 1 && list.Items[0].GetName() == iron, err
 	})
+	// kubectl deletes one by one what it has selected.
+	t.runs("", "delete", t.Resource+"."+t.Group, "-l", "tier=gold", "--wait=false")
+	t.equal("deleted by kubectl, by the label of none", deleting(), nil)
+	t.runs("", "delete", t.Resource+"."+t.Group, "-l", "tier=iron", "--wait=false")
+	t.equal("deleted by kubectl", deleting(), []string{iron})
+	t.release(iron)
+	t.gone(iron)
 }
