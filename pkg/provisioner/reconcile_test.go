@@ -163,6 +163,43 @@ func TestStoreThatIsNotNew(t *testing.T) {
 	}
 }
 
+// What others have written into the conditions outlasts a conflict, and what was found
+// meanwhile, too.
+func TestConditionsOfOthersStay(t *testing.T) {
+	t.Parallel()
+	condition := func(kind, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, LastTransitionTime: metav1.Unix(0, 0)}
+	}
+	var (
+		kept, changed, gone = condition("Kept", "Read"), condition("Changed", "Read"), condition("Gone", "Read")
+		found               = condition("Changed", "Found")
+		theirs, added       = condition("Kept", "Theirs"), condition("Added", "Theirs")
+	)
+	for _, tc := range []struct {
+		name             string
+		base, ours, want []metav1.Condition
+		now              []metav1.Condition
+	}{
+		{"nobody else", []metav1.Condition{kept, changed}, []metav1.Condition{kept, found}, []metav1.Condition{found, kept}, []metav1.Condition{kept, changed}},
+		{"added", []metav1.Condition{changed}, []metav1.Condition{found}, []metav1.Condition{found, added}, []metav1.Condition{changed, added}},
+		{"written", []metav1.Condition{kept, changed}, []metav1.Condition{kept, found}, []metav1.Condition{found, theirs}, []metav1.Condition{theirs, changed}},
+		{"written by both", []metav1.Condition{changed}, []metav1.Condition{found}, []metav1.Condition{found}, []metav1.Condition{condition("Changed", "Theirs")}},
+		{"removed", []metav1.Condition{gone, changed}, []metav1.Condition{gone, found}, []metav1.Condition{found}, []metav1.Condition{changed}},
+		{"removed here", []metav1.Condition{gone, kept}, []metav1.Condition{kept}, []metav1.Condition{kept}, []metav1.Condition{gone, kept}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			store := testStore()
+			store.Status.Conditions = tc.ours
+			a := &attempt{store: store, base: &v1alpha1.StoreStatus{Conditions: tc.base}}
+			a.takeConditions(tc.now)
+			if diff := cmp.Diff(tc.want, a.store.Status.Conditions); diff != "" {
+				t.Errorf("conditions differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // wantContents checks what stands in the namespace of a new store.
 func wantContents(t *testing.T, w *world) {
 	t.Helper()

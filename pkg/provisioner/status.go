@@ -192,8 +192,9 @@ func (a *attempt) wrote(written *v1alpha1.Store) {
 	a.base = a.store.Status.DeepCopy()
 }
 
-// writeStatus stores the status if it has changed. Only this controller writes
-// it, so after a conflict it is put on the store as it is now.
+// writeStatus stores the status if it has changed. After a conflict it is put on the
+// store as it is now, but for conditions that somebody else has written meanwhile: of
+// the rest of the status only this controller is a writer.
 func (c *Controller) writeStatus(ctx context.Context, a *attempt) error {
 	if apiequality.Semantic.DeepEqual(a.base, &a.store.Status) {
 		return nil
@@ -216,7 +217,30 @@ func (c *Controller) writeStatus(ctx context.Context, a *attempt) error {
 		if now.UID != a.store.UID {
 			return fmt.Errorf("store %s/%s is another one now", a.store.Namespace, a.store.Name)
 		}
+		a.takeConditions(now.Status.Conditions)
 		toWrite = now.DeepCopy()
 		toWrite.Status = *a.store.Status.DeepCopy()
 	}
+}
+
+// takeConditions takes over the conditions that are not as they were when the store was
+// read, unless the attempt has changed them, too.
+func (a *attempt) takeConditions(now []metav1.Condition) {
+	ours := a.store.Status.Conditions
+	unchanged := func(conditionType string) bool {
+		return apiequality.Semantic.DeepEqual(meta.FindStatusCondition(ours, conditionType), meta.FindStatusCondition(a.base.Conditions, conditionType))
+	}
+	var merged []metav1.Condition
+	for _, c := range ours {
+		if !unchanged(c.Type) {
+			merged = append(merged, c)
+		}
+	}
+	for _, c := range now {
+		if unchanged(c.Type) {
+			merged = append(merged, c)
+		}
+	}
+	a.store.Status.Conditions = merged
+	a.base.Conditions = slices.Clone(now)
 }
