@@ -91,6 +91,10 @@ status: {}
 		}
 	}
 	wantOutput(t, "open", "https://"+store.Spec.Host+"\n", k.run("", "store", "open", "flowers"))
+	writeProgram(t, filepath.Join(k.path, "xdg-open"), `printf 'opens %s\n' "$@" >&2`)
+	if r := k.try("", "store", "open", "flowers", "--browser"); r.code != 0 || r.stderr != "opens https://"+store.Spec.Host+"\n" {
+		t.Errorf("open --browser: exit code %d, %q", r.code, r.stderr)
+	}
 	wantOutput(t, "open --admin", "https://"+store.Spec.Host+"/app\n", k.run("", "store", "open", "flowers", "--admin"))
 
 	k.run("", "patch", "store", "flowers", "-p", `{"metadata":{"annotations":{"note":"\u001b[2J"}},"spec":{"plan":"large","displayName":"Roses"}}`)
@@ -205,4 +209,12 @@ func TestKubectlStoreLogs(t *testing.T) {
 		r := k.try("", "store", "logs", "flowers", "--as=log-reader")
 		return r.code == 1 && strings.Contains(r.stderr, "Error from server (Forbidden): you may not read the pods of store \"flowers\""), nil
 	})
+}
+
+// writeProgram writes a shell script that can be run.
+func writeProgram(t *testing.T, path, script string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // It is to be run.
+		t.Fatal(err)
+	}
 }
