@@ -13,12 +13,13 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	applyv1alpha1 "platform.dev/stores/pkg/generated/applyconfiguration/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func TestApplyNamesConflictingManagers(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	wanted := func(title string) *applyv1alpha1.StoreApplyConfiguration {
 		return applyv1alpha1.Store("flowers", namespace).WithSpec(applyv1alpha1.StoreSpec().WithEngine(engine.Name).WithDisplayName(title))
 	}
@@ -58,8 +59,8 @@ func TestApplyNamesConflictingManagers(t *testing.T) {
 // What the server or another subresource writes is nobody's by apply.
 func TestApplyOwnsNeitherStatusNorOwner(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	condition := func(status metav1.ConditionStatus) *metav1apply.ConditionApplyConfiguration {
 		return metav1apply.Condition().WithType(v1alpha1.ConditionReady).WithStatus(status).
 			WithReason("Tested").WithMessage("").WithLastTransitionTime(metav1.Now())
@@ -102,8 +103,8 @@ func TestApplyOwnsNeitherStatusNorOwner(t *testing.T) {
 // Free-form values are applied, taken over and given up like any other field.
 func TestApplyValues(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	wanted := func(values string) *applyv1alpha1.StoreApplyConfiguration {
 		spec := applyv1alpha1.StoreSpec().WithEngine(engine.Name).WithHost("flowers." + engine.Name + ".example.com")
 		if values != "" {
@@ -128,7 +129,7 @@ func TestApplyValues(t *testing.T) {
 
 func TestDynamicClient(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	client, err := dynamic.NewForConfig(env.Admin())
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
 	"platform.dev/stores/pkg/provisioner/helm/fake"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // What the examples show works with the real server.
@@ -99,7 +100,7 @@ func assertReaders(t *testing.T, f *fleet, want string) {
 		t.Fatal(err)
 	}
 	for name, reader := range map[string]client.Reader{"cache": cached, "server": live} {
-		eventually(t, "the "+name+" to know the store", func(ctx context.Context) (bool, error) {
+		harness.Eventually(t, patience, "the "+name+" to know the store", func(ctx context.Context) (bool, error) {
 			stores, err := clients.StoresOf(ctx, reader, f.engine.Name)
 			return len(stores) == 1 && stores[0].Name == want, err
 		})

@@ -11,22 +11,23 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func TestStoresNeedALivingNamespace(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
-	client := platformClient(t, env.Admin())
+	client := harness.Platform(t, env.Admin())
 	_, err := client.Stores("not-there").Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("creating in a namespace that is not there: %v, want NotFound", err)
 	}
 	// Nobody removes the namespace's own finalizer here, so it stays terminating.
-	namespace := newNamespace(t)
-	if err := coreClient(t, env.Admin()).CoreV1().Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
+	namespace := env.NewNamespace(t)
+	if err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the server to see that the namespace goes", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the server to see that the namespace goes", func(ctx context.Context) (bool, error) {
 		_, err := client.Stores(namespace).Create(ctx, newStore("flowers", engine), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), nil
 	})
@@ -35,8 +36,8 @@ func TestStoresNeedALivingNamespace(t *testing.T) {
 // The cluster's own policies hold for stores too.
 func TestClusterPoliciesHold(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	policies := coreClient(t, env.Admin()).AdmissionregistrationV1()
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	policies := harness.Core(t, env.Admin()).AdmissionregistrationV1()
 	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace},
 		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
@@ -65,11 +66,11 @@ func TestClusterPoliciesHold(t *testing.T) {
 	if _, err := policies.ValidatingAdmissionPolicyBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	large := newStore("large", engine)
 	large.Spec.Plan = "large"
 	var err error
-	eventually(t, "the policy to count", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the policy to count", func(ctx context.Context) (bool, error) {
 		_, err = stores.Create(ctx, large, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err != nil, nil
 	})
@@ -80,7 +81,7 @@ func TestClusterPoliciesHold(t *testing.T) {
 // The controllers of the cluster read only metadata, in an encoding of their own.
 func TestMetadataClient(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	created := create(t, namespace, newStore("flowers", newEngine(t)))
 	client, err := metadata.NewForConfig(metadata.ConfigFor(env.Admin()))
 	if err != nil {
@@ -99,7 +100,7 @@ func TestMetadataClient(t *testing.T) {
 // there is one.
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
-	resources, err := coreClient(t, env.Admin()).Discovery().ServerResourcesForGroupVersion("platform.dev/v1alpha1")
+	resources, err := harness.Core(t, env.Admin()).Discovery().ServerResourcesForGroupVersion("platform.dev/v1alpha1")
 	if err != nil {
 		t.Fatal(err)
 	}

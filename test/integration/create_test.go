@@ -19,12 +19,12 @@ import (
 
 func TestCreateFillsDefaults(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	bare := newStore("defaults", engine)
 	bare.Spec.Host = ""
 	create(t, namespace, bare)
 
-	store, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "defaults", metav1.GetOptions{})
+	store, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), "defaults", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestCreateFillsDefaults(t *testing.T) {
 
 func TestCreateIgnoresWhatOnlyTheServerKnows(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	store := newStore("flowers", engine)
 	store.Spec.Owner = "mallory"
 	store.Generation = 7
@@ -85,7 +85,7 @@ func TestCreateIgnoresWhatOnlyTheServerKnows(t *testing.T) {
 
 func TestNeverAgain01OwnerIsTheAuthenticatedUser(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
 	impersonating := env.Admin()
 	impersonating.Impersonate = rest.ImpersonationConfig{UserName: "alice"}
@@ -103,9 +103,9 @@ func TestNeverAgain01OwnerIsTheAuthenticatedUser(t *testing.T) {
 			t.Parallel()
 			store := newStore(test.name, engine)
 			store.Spec.Owner = "mallory"
-			stores := platformClient(t, test.config).Stores(namespace)
+			stores := harness.Platform(t, test.config).Stores(namespace)
 			var created *v1alpha1.Store
-			eventually(t, "the user's rights", untilAllowed(func() (err error) {
+			harness.Eventually(t, patience, "the user's rights", untilAllowed(func() (err error) {
 				created, err = stores.Create(t.Context(), store, metav1.CreateOptions{})
 				return err
 			}))
@@ -119,7 +119,7 @@ func TestNeverAgain01OwnerIsTheAuthenticatedUser(t *testing.T) {
 // No later write and no header changes who the owner is.
 func TestNeverAgain01OwnerStays(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	forging := env.Admin()
 	forging.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -130,7 +130,7 @@ func TestNeverAgain01OwnerStays(t *testing.T) {
 			return next.RoundTrip(request)
 		})
 	}
-	stores := platformClient(t, forging).Stores(namespace)
+	stores := harness.Platform(t, forging).Stores(namespace)
 	store, err := stores.Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -167,22 +167,22 @@ func TestNeverAgain01OwnerStays(t *testing.T) {
 
 func TestCreateOfExistingNameChangesNothing(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	first := create(t, namespace, newStore("flowers", engine))
 	allow(t, "mallory", namespace, "platform-stores-edit")
-	mallory := platformClient(t, env.User("mallory")).Stores(namespace)
+	mallory := harness.Platform(t, env.User("mallory")).Stores(namespace)
 
 	second := newStore("flowers", engine)
 	second.Spec.DisplayName = "Taken"
 	var err error
-	eventually(t, "the user's rights", untilAllowed(func() error {
+	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() error {
 		_, err = mallory.Create(t.Context(), second, metav1.CreateOptions{})
 		return err
 	}))
 	if !apierrors.IsAlreadyExists(err) {
 		t.Fatalf("creating a taken name: %v, want AlreadyExists", err)
 	}
-	after, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+	after, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestCreateWithGeneratedName(t *testing.T) {
 	t.Parallel()
 	store := newStore("", newEngine(t))
 	store.GenerateName, store.Spec.Host = "shop-", ""
-	created := create(t, newNamespace(t), store)
+	created := create(t, env.NewNamespace(t), store)
 	if !strings.HasPrefix(created.Name, "shop-") || created.Spec.Host != created.Name+"."+harness.Domain {
 		t.Errorf("name %q and host %q do not belong together", created.Name, created.Spec.Host)
 	}
@@ -203,8 +203,8 @@ func TestCreateWithGeneratedName(t *testing.T) {
 
 func TestNameCanBeUsedAgain(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	seen := map[string]bool{}
 	for range 5 {
 		store := create(t, namespace, newStore("flowers", engine))

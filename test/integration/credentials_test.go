@@ -16,6 +16,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // newEngineWithLogin makes an engine whose shops have an administrator.
@@ -29,7 +30,7 @@ func newEngineWithLogin(t testing.TB) *v1alpha1.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := platformClient(t, env.Admin()).Engines().Patch(t.Context(), newEngine(t).Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	engine, err := harness.Platform(t, env.Admin()).Engines().Patch(t.Context(), newEngine(t).Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func newEngineWithLogin(t testing.TB) *v1alpha1.Engine {
 // namespace, the API server's right in it, the Secret and the status.
 func provision(t testing.TB, store *v1alpha1.Store, password string) *v1alpha1.Store {
 	t.Helper()
-	core, namespace := coreClient(t, env.Admin()), "store-"+string(store.UID)
+	core, namespace := harness.Core(t, env.Admin()), "store-"+string(store.UID)
 	_, err := core.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{v1alpha1.LabelStoreUID: string(store.UID)}},
 	}, metav1.CreateOptions{})
@@ -69,7 +70,7 @@ func provision(t testing.TB, store *v1alpha1.Store, password string) *v1alpha1.S
 
 func updateStatus(t testing.TB, store *v1alpha1.Store) *v1alpha1.Store {
 	t.Helper()
-	updated, err := platformClient(t, env.Admin()).Stores(store.Namespace).UpdateStatus(t.Context(), store, metav1.UpdateOptions{})
+	updated, err := harness.Platform(t, env.Admin()).Stores(store.Namespace).UpdateStatus(t.Context(), store, metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func updateStatus(t testing.TB, store *v1alpha1.Store) *v1alpha1.Store {
 func getCredentials(t testing.TB, stores typed.StoreInterface, name string) *v1alpha1.StoreCredentials {
 	t.Helper()
 	var credentials *v1alpha1.StoreCredentials
-	eventually(t, "the credentials", func(ctx context.Context) (_ bool, err error) {
+	harness.Eventually(t, patience, "the credentials", func(ctx context.Context) (_ bool, err error) {
 		credentials, err = stores.GetCredentials(ctx, name, metav1.GetOptions{})
 		if apierrors.IsServiceUnavailable(err) || apierrors.IsForbidden(err) {
 			return false, nil
@@ -93,13 +94,13 @@ func getCredentials(t testing.TB, stores typed.StoreInterface, name string) *v1a
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	const password = "a-passw0rd-that-only-some-see"
-	namespace, engine := newNamespace(t), newEngineWithLogin(t)
+	namespace, engine := env.NewNamespace(t), newEngineWithLogin(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
 	allow(t, "viewer", namespace, "platform-stores-view")
-	alice, viewer := platformClient(t, env.User("alice")).Stores(namespace), platformClient(t, env.User("viewer")).Stores(namespace)
+	alice, viewer := harness.Platform(t, env.User("alice")).Stores(namespace), harness.Platform(t, env.User("viewer")).Stores(namespace)
 	store := create(t, namespace, newStore("flowers", engine))
 
-	eventually(t, "the user's rights", untilAllowed(func() error {
+	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() error {
 		_, err := alice.GetCredentials(t.Context(), "flowers", metav1.GetOptions{})
 		if !apierrors.IsForbidden(err) && !apierrors.IsConflict(err) {
 			t.Errorf("before there are any: %v, want Conflict", err)
@@ -118,7 +119,7 @@ func TestCredentials(t *testing.T) {
 	if diff := cmp.Diff(want, getCredentials(t, alice, "flowers")); diff != "" {
 		t.Errorf("credentials (-want +got):\n%s", diff)
 	}
-	eventually(t, "the viewer's rights", untilAllowed(func() error {
+	harness.Eventually(t, patience, "the viewer's rights", untilAllowed(func() error {
 		_, err := viewer.Get(t.Context(), "flowers", metav1.GetOptions{})
 		return err
 	}))
@@ -132,7 +133,7 @@ func TestCredentials(t *testing.T) {
 // neither it nor any other line shows it.
 func assertReadOnRecord(t *testing.T, namespace, user, password string) {
 	t.Helper()
-	eventually(t, "the audit log", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the audit log", func(context.Context) (bool, error) {
 		log, err := env.Server().Log()
 		if err != nil {
 			return false, err
@@ -155,9 +156,9 @@ func assertReadOnRecord(t *testing.T, namespace, user, password string) {
 func TestCredentialsOfAnotherStore(t *testing.T) {
 	t.Parallel()
 	engine := newEngineWithLogin(t)
-	theirs := provision(t, create(t, newNamespace(t), newStore("theirs", engine)), "their-password")
-	mine := provision(t, create(t, newNamespace(t), newStore("mine", engine)), "my-password")
-	stores := platformClient(t, env.Admin()).Stores(mine.Namespace)
+	theirs := provision(t, create(t, env.NewNamespace(t), newStore("theirs", engine)), "their-password")
+	mine := provision(t, create(t, env.NewNamespace(t), newStore("mine", engine)), "my-password")
+	stores := harness.Platform(t, env.Admin()).Stores(mine.Namespace)
 	getCredentials(t, stores, "mine")
 	mine.Status.Namespace = theirs.Status.Namespace
 	updateStatus(t, mine)

@@ -26,6 +26,7 @@ import (
 	"platform.dev/stores/pkg/dashboard/assets"
 	"platform.dev/stores/pkg/dashboard/kube"
 	"platform.dev/stores/pkg/dashboard/session"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // dashboardAt is a dashboard on HTTPS in front of the cluster.
@@ -126,7 +127,7 @@ func (b *browser) signIn(token string) *http.Response {
 // stores of its namespace.
 func newTokenOf(t testing.TB, namespace, name string, editor bool) string {
 	t.Helper()
-	core := coreClient(t, env.Admin())
+	core := harness.Core(t, env.Admin())
 	if _, err := core.CoreV1().ServiceAccounts(namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -139,8 +140,8 @@ func newTokenOf(t testing.TB, namespace, name string, editor bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stores := platformClient(t, env.User(user)).Stores(namespace)
-	eventually(t, "the user's rights", untilAllowed(func() error {
+	stores := harness.Platform(t, env.User(user)).Stores(namespace)
+	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() error {
 		_, err := stores.List(t.Context(), metav1.ListOptions{})
 		return err
 	}))
@@ -165,7 +166,7 @@ func manifestOf(t testing.TB, namespace, name string) string {
 
 // Whatever a script on the page can read, the token is not in it.
 func TestNeverAgain06TokenIsOutOfReachOfScripts(t *testing.T) {
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	token := newTokenOf(t, namespace, "keeper", true)
 	b := startDashboard(t).browser()
 	for _, cookie := range b.signIn(token).Cookies() {
@@ -193,7 +194,7 @@ func TestNeverAgain06TokenIsOutOfReachOfScripts(t *testing.T) {
 
 // No other page can make a signed-in browser change anything.
 func TestNeverAgain08ForeignPagesChangeNothing(t *testing.T) {
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	d := startDashboard(t)
 	b := d.browser()
 	b.signIn(newTokenOf(t, namespace, "keeper", true))
@@ -247,7 +248,7 @@ func TestNeverAgain08ForeignPagesChangeNothing(t *testing.T) {
 // minutes at a time, and asks who is signed in. Nobody is ever told to slow down.
 func TestNeverAgain32IdleTabsAreNotLimited(t *testing.T) {
 	const tabs, rounds = 50, 6
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	d := startDashboard(t)
 	token := newTokenOf(t, namespace, "keeper", true)
 	codes := make(chan int, tabs*(1+3*rounds))
@@ -292,7 +293,7 @@ func TestNeverAgain32IdleTabsAreNotLimited(t *testing.T) {
 // The dashboard adds nothing to what its user may do, and passes on nothing else
 // that the browser sends.
 func TestDashboardHasTheRightsOfItsUser(t *testing.T) {
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	d := startDashboard(t)
 	viewer, stranger := d.browser(), d.browser()
 	viewer.signIn(newTokenOf(t, namespace, "viewer", false))
@@ -335,7 +336,7 @@ func TestDashboardHasTheRightsOfItsUser(t *testing.T) {
 
 // A watch shows each event at once, and ends when its user signs out.
 func TestDashboardStreamsUntilSignOut(t *testing.T) {
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	b := startDashboard(t).browser()
 	b.signIn(newTokenOf(t, namespace, "keeper", true))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

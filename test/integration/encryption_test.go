@@ -11,6 +11,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // A server with an EncryptionConfiguration keeps stores, and what they once were, where
@@ -29,7 +30,7 @@ resources:
 	}
 	dsn := postgrestest.NewSchema(t, env.Database())
 	server := env.StartServer(t, dsn, "--encryption-provider-config="+file)
-	namespace, client := newNamespace(t), platformClient(t, server.As(env.Admin()))
+	namespace, client := env.NewNamespace(t), harness.Platform(t, server.As(env.Admin()))
 	store := newStore("flowers", createEngine(t, client))
 	store.Spec.DisplayName = "Confidential Flowers"
 	created, err := client.Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})

@@ -11,12 +11,13 @@ import (
 	"k8s.io/utils/ptr"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // What an engine asks for and how far it is are written apart, and each as it was sent.
 func TestEngineRollout(t *testing.T) {
 	t.Parallel()
-	engines, name := platformClient(t, env.Admin()).Engines(), newEngine(t).Name
+	engines, name := harness.Platform(t, env.Admin()).Engines(), newEngine(t).Name
 	engine, err := engines.Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ import (
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
 	"platform.dev/stores/pkg/provisioner/multiplex"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // fixture is the chart of the engines made here. Nothing in it has to run, but for a
@@ -69,7 +70,7 @@ type fleet struct {
 // newFleet returns a fleet whose stores' owner is not limited.
 func newFleet(t *testing.T, helmActions helm.Interface) *fleet {
 	t.Helper()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	t.Cleanup(shop.Close)
 	f := &fleet{namespace: namespace, engine: newEngine(t), stores: newOwner(t, namespace), shares: &worktimes{}}
@@ -98,7 +99,7 @@ func newFleet(t *testing.T, helmActions helm.Interface) *fleet {
 		}
 	}
 	f.config = provisioner.Config{
-		Stores: stores, Kube: coreClient(t, config), Metadata: metadataClient, Dynamic: dynamicClient, Streams: streams,
+		Stores: stores, Kube: harness.Core(t, config), Metadata: metadataClient, Dynamic: dynamicClient, Streams: streams,
 		Helm: helmActions, Charts: chart.NewCharts(fixture), Shares: f.shares,
 		Identity:      provisioner.Identity{Namespace: "stores-system", ServiceAccount: "provisioner", ClusterRole: "cluster-admin"},
 		Platform:      engine.Platform{Scheme: "http"},
@@ -181,7 +182,7 @@ func (f *fleet) start(t *testing.T, workers int) (registry metrics.KubeRegistry,
 		}
 	})
 	t.Cleanup(stop)
-	eventually(t, "the controller to see the stores", func(context.Context) (bool, error) { return controller.HasSynced(), nil })
+	harness.Eventually(t, patience, "the controller to see the stores", func(context.Context) (bool, error) { return controller.HasSynced(), nil })
 	return registry, stop
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner/helm/fake"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // gitOpsTool brings an object into the cluster, as often as it likes.
@@ -164,7 +165,7 @@ func assertNoDrift(t *testing.T, f *fleet, tool gitOpsTool, name string, spec ma
 	}
 	created := apply()
 	var store *v1alpha1.Store
-	eventually(t, "the store to be ready", func(ctx context.Context) (done bool, err error) {
+	harness.Eventually(t, patience, "the store to be ready", func(ctx context.Context) (done bool, err error) {
 		store, err = f.stores.Get(ctx, name, metav1.GetOptions{})
 		return err == nil && isReady(store), err
 	})

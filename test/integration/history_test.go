@@ -18,12 +18,13 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // askHistory asks for stores/history with a query such as "limit=1".
 func askHistory(t testing.TB, config *rest.Config, namespace, name, query string, into runtime.Object) error {
 	t.Helper()
-	request := platformClient(t, config).RESTClient().Get().Namespace(namespace).Resource("stores").Name(name).SubResource("history")
+	request := harness.Platform(t, config).RESTClient().Get().Namespace(namespace).Resource("stores").Name(name).SubResource("history")
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, ok := strings.Cut(pair, "="); ok {
 			request = request.Param(key, value)
@@ -69,9 +70,9 @@ func orNone(s *string) string {
 // edit changes a store as the user of config.
 func edit(t testing.TB, config *rest.Config, store *v1alpha1.Store, change func(*v1alpha1.Store)) *v1alpha1.Store {
 	t.Helper()
-	stores := platformClient(t, config).Stores(store.Namespace)
+	stores := harness.Platform(t, config).Stores(store.Namespace)
 	var updated *v1alpha1.Store
-	eventually(t, "the update", untilAllowed(func() error {
+	harness.Eventually(t, patience, "the update", untilAllowed(func() error {
 		current, err := stores.Get(t.Context(), store.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -90,7 +91,7 @@ func edit(t testing.TB, config *rest.Config, store *v1alpha1.Store, change func(
 func remove(t testing.TB, store *v1alpha1.Store) {
 	t.Helper()
 	edit(t, env.Admin(), store, func(s *v1alpha1.Store) { s.Finalizers = nil })
-	if err := platformClient(t, env.Admin()).Stores(store.Namespace).Delete(t.Context(), store.Name, metav1.DeleteOptions{}); err != nil {
+	if err := harness.Platform(t, env.Admin()).Stores(store.Namespace).Delete(t.Context(), store.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -98,7 +99,7 @@ func remove(t testing.TB, store *v1alpha1.Store) {
 // History tells who changed what and when, of this store alone.
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
 	allow(t, "alice", namespace, "platform-stores-view")
 	before := create(t, namespace, newStore("flowers", engine))
@@ -110,7 +111,7 @@ func TestHistory(t *testing.T) {
 		s.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"theme":"dark"}`)}
 	})
 	ready := setReady(t, changed, metav1.ConditionTrue)
-	if err := platformClient(t, env.Admin()).Stores(namespace).Delete(t.Context(), "flowers", metav1.DeleteOptions{}); err != nil {
+	if err := harness.Platform(t, env.Admin()).Stores(namespace).Delete(t.Context(), "flowers", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -228,7 +229,7 @@ func assertHistoryErrors(t *testing.T, namespace string, history *v1alpha1.Store
 // its name hides it from the history, not from those who ask for its time.
 func TestHistoryOfADeletedStore(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	first := create(t, namespace, newStore("flowers", engine))
 	remove(t, first)
 	history := getHistory(t, namespace, "flowers", "")
@@ -265,7 +266,7 @@ func TestHistoryOfADeletedStore(t *testing.T) {
 	if err := askHistory(t, env.Admin(), namespace, "flowers", "resourceVersion="+deleted.ResourceVersion, &v1alpha1.Store{}); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "was deleted") {
 		t.Errorf("revision of the deletion: %v, want NotFound", err)
 	}
-	_, err := platformClient(t, env.Admin()).Stores(namespace).Rollback(t.Context(), "flowers",
+	_, err := harness.Platform(t, env.Admin()).Stores(namespace).Rollback(t.Context(), "flowers",
 		&v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{ResourceVersion: created.ResourceVersion}}, metav1.CreateOptions{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("rollback of the deleted store: %v, want NotFound", err)
@@ -285,12 +286,12 @@ func TestHistoryOfADeletedStore(t *testing.T) {
 // Who may not see a store may not see its past.
 func TestNeverAgain05HistoryIsCheckedPerStore(t *testing.T) {
 	t.Parallel()
-	mine, yours, engine := newNamespace(t), newNamespace(t), newEngine(t)
+	mine, yours, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
 	allow(t, "history-tenant", mine, "platform-stores-view")
 	create(t, mine, newStore("mine", engine))
 	create(t, yours, newStore("yours", engine))
 	tenant := env.User("history-tenant")
-	eventually(t, "the tenant's rights", untilAllowed(func() error {
+	harness.Eventually(t, patience, "the tenant's rights", untilAllowed(func() error {
 		return askHistory(t, tenant, mine, "mine", "", &v1alpha1.StoreHistory{})
 	}))
 	for who, config := range map[string]*rest.Config{
@@ -329,7 +330,7 @@ func TestHistoryAsTable(t *testing.T) {
 // A history is a list to its reader, but not one of objects that have metadata.
 func TestHistoryAsMetadataIsNotAcceptable(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	create(t, namespace, newStore("flowers", newEngine(t)))
 	for _, kind := range []string{"PartialObjectMetadata", "PartialObjectMetadataList"} {
 		for _, version := range []string{"v1", "v1beta1"} {
@@ -346,7 +347,7 @@ func TestHistoryAsMetadataIsNotAcceptable(t *testing.T) {
 // clients are made from.
 func TestSubresourcesAreDescribed(t *testing.T) {
 	t.Parallel()
-	resources, err := coreClient(t, env.Admin()).Discovery().ServerResourcesForGroupVersion("platform.dev/v1alpha1")
+	resources, err := harness.Core(t, env.Admin()).Discovery().ServerResourcesForGroupVersion("platform.dev/v1alpha1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"platform.dev/stores/test/internal/harness"
 )
 
 // post sends a body and returns the status that it is answered with.
@@ -45,7 +47,7 @@ func post(t *testing.T, config *rest.Config, method, path, contentType, body str
 // of the server does not grow with it.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	server := env.StartServer(t, env.Database())
 	admin := server.As(env.Admin())
 	create(t, namespace, newStore("flowers", engine))
@@ -128,7 +130,7 @@ func residentMiB(t *testing.T, pid int) int {
 // list that is asked for: never a way into another namespace or resource.
 func TestHostilePositions(t *testing.T) {
 	t.Parallel()
-	mine, yours, engine := newNamespace(t), newNamespace(t), newEngine(t)
+	mine, yours, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
 	allow(t, "tenant-of-positions", mine, "platform-stores-view")
 	for _, namespace := range []string{mine, yours} {
 		for _, name := range []string{"a", "b", "c"} {
@@ -136,8 +138,8 @@ func TestHostilePositions(t *testing.T) {
 		}
 	}
 	tenant := env.User("tenant-of-positions")
-	eventually(t, "the tenant's rights", untilAllowed(func() error {
-		_, err := platformClient(t, tenant).Stores(mine).List(t.Context(), metav1.ListOptions{})
+	harness.Eventually(t, patience, "the tenant's rights", untilAllowed(func() error {
+		_, err := harness.Platform(t, tenant).Stores(mine).List(t.Context(), metav1.ListOptions{})
 		return err
 	}))
 	page := func(path string) string {
@@ -152,7 +154,7 @@ func TestHostilePositions(t *testing.T) {
 		return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"v":"meta.k8s.io/v1","rv":%s,"start":%q}`, rv, start))
 	}
 	const group = "/apis/platform.dev/v1alpha1"
-	createEngine(t, platformClient(t, env.Admin())) // two are more than a page
+	createEngine(t, harness.Platform(t, env.Admin())) // two are more than a page
 	path := group + "/namespaces/" + mine + "/stores"
 	for name, test := range map[string]struct {
 		query string

@@ -38,7 +38,7 @@ func answersAtOnce(t *testing.T, server *harness.Server) {
 // answers, and all of them hear of what happens.
 func TestIdleWatches(t *testing.T) {
 	const watches, openers, maxKiB = 10_000, 200, 128
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	server := env.StartServer(t, env.Database())
 	answersAtOnce(t, server)
 	config := server.As(env.Admin())
@@ -64,7 +64,7 @@ func TestIdleWatches(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all watches to be open", func(context.Context) (bool, error) { return open.Load()+failed.Load() == watches, nil })
+	harness.Eventually(t, patience, "all watches to be open", func(context.Context) (bool, error) { return open.Load()+failed.Load() == watches, nil })
 	took := time.Since(begin)
 	perWatch := float64(residentMiB(t, server.PID())-before) * 1024 / watches
 	t.Logf("%d watches opened in %s on %d processors, %.1f KiB each", watches, took.Round(time.Millisecond), runtime.NumCPU(), perWatch)
@@ -74,7 +74,7 @@ func TestIdleWatches(t *testing.T) {
 	answersAtOnce(t, server)
 	create(t, namespace, newStore("flowers", engine))
 	begin = time.Now()
-	eventually(t, "all watches to hear", func(context.Context) (bool, error) { return heard.Load() == watches, nil })
+	harness.Eventually(t, patience, "all watches to hear", func(context.Context) (bool, error) { return heard.Load() == watches, nil })
 	t.Logf("all heard of a new store within %s", time.Since(begin).Round(time.Millisecond))
 	answersAtOnce(t, server)
 	cancel()

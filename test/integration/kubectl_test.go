@@ -31,7 +31,7 @@ type result struct {
 
 func newKubectl(t testing.TB) *kubectl {
 	t.Helper()
-	k := &kubectl{t: t, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), namespace: newNamespace(t)}
+	k := &kubectl{t: t, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), namespace: env.NewNamespace(t)}
 	if err := harness.WriteKubeconfig(k.kubeconfig, env.Admin(), k.namespace); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestKubectlCanI(t *testing.T) {
 	t.Parallel()
 	k := newKubectl(t)
 	allow(t, "alice", k.namespace, "platform-stores-view")
-	eventually(t, "the user's rights", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the user's rights", func(context.Context) (bool, error) {
 		return k.try("", "auth", "can-i", "list", "stores.platform.dev", "--as=alice").code == 0, nil
 	})
 	for verb, want := range map[string]string{"get": "yes\n", "watch": "yes\n", "create": "no\n", "delete": "no\n"} {

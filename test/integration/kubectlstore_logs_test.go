@@ -14,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+
+	"platform.dev/stores/test/internal/harness"
 )
 
 // newNode makes a node that answers for logs alone: a line with what it was asked, and
@@ -37,7 +39,7 @@ func newNode(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodes := coreClient(t, env.Admin()).CoreV1().Nodes()
+	nodes := harness.Core(t, env.Admin()).CoreV1().Nodes()
 	node, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-" + rand.String(8)}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +57,7 @@ func TestKubectlStoreShowsLogs(t *testing.T) {
 	t.Parallel()
 	k, engine := newPlugin(t), newEngineWithLogin(t)
 	store := provision(t, create(t, k.namespace, newStore("flowers", engine)), "unused")
-	core := coreClient(t, env.Admin()).CoreV1()
+	core := harness.Core(t, env.Admin()).CoreV1()
 	no := false
 	if _, err := core.ServiceAccounts(store.Status.Namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

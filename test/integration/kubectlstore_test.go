@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // pluginFolder holds the plugin, built from today's source by the first test.
@@ -75,7 +76,7 @@ status: {}
 	k.refuse("", []string{"store", "credentials", "flowers"}, "Error from server (Conflict)", "wait for NamespaceReady")
 	k.refuse("", []string{"store", "logs", "flowers"}, `error: store "flowers" has no namespace yet: Pending`)
 
-	client := platformClient(t, env.Admin()).Stores(k.namespace)
+	client := harness.Platform(t, env.Admin()).Stores(k.namespace)
 	store, err := client.Get(t.Context(), "flowers", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -146,9 +147,9 @@ func TestKubectlStoreWaits(t *testing.T) {
 	go func() {
 		done <- k.try("", "store", "create", "flowers", "--engine="+engine.Name, "--host="+hostOf("flowers", engine), "--wait")
 	}()
-	client := platformClient(t, env.Admin()).Stores(k.namespace)
+	client := harness.Platform(t, env.Admin()).Stores(k.namespace)
 	var store *v1alpha1.Store
-	eventually(t, "the store", func(ctx context.Context) (_ bool, err error) {
+	harness.Eventually(t, patience, "the store", func(ctx context.Context) (_ bool, err error) {
 		store, err = client.Get(ctx, "flowers", metav1.GetOptions{})
 		return err == nil, nil
 	})
@@ -205,7 +206,7 @@ func TestKubectlStoreLogs(t *testing.T) {
 	store := provision(t, create(t, k.namespace, newStore("flowers", engine)), "unused")
 	k.refuse("", []string{"store", "logs", "flowers"}, `error: store "flowers" has no pods in namespace "`+store.Status.Namespace+`"`)
 	allow(t, "log-reader", k.namespace, "platform-stores-view")
-	eventually(t, "the user's rights", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the user's rights", func(context.Context) (bool, error) {
 		r := k.try("", "store", "logs", "flowers", "--as=log-reader")
 		return r.code == 1 && strings.Contains(r.stderr, "Error from server (Forbidden): you may not read the pods of store \"flowers\""), nil
 	})

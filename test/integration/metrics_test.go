@@ -13,7 +13,7 @@ import (
 // says of the library's.
 func TestExposedMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
-	create(t, newNamespace(t), newStore("flowers", newEngine(t)))
+	create(t, env.NewNamespace(t), newStore("flowers", newEngine(t)))
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations", "metrics.md"))
 	if err != nil {
 		t.Fatal(err)

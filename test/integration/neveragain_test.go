@@ -10,12 +10,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // A name that exists is nobody else's to create: the first store stays as it is.
 func TestNeverAgain02NamesAreNotTakenOver(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	mallory := as(t, newUser(t, namespace), namespace)
 	created := create(t, namespace, newStore("flowers", engine))
 	before := dump(t, namespace)
@@ -42,7 +43,7 @@ func TestNeverAgain02NamesAreNotTakenOver(t *testing.T) {
 // refused through every other at once.
 func TestNeverAgain16ReplicasAnswerAsOne(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(6)})
 	clients := replicas(t, 3, user, namespace)
@@ -93,8 +94,8 @@ func TestNeverAgain16ReplicasAnswerAsOne(t *testing.T) {
 func TestNeverAgain36PagesAreOneSnapshot(t *testing.T) {
 	t.Parallel()
 	const stores, page = 23, 5
-	namespace, engine := newNamespace(t), newEngine(t)
-	client := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	client := harness.Platform(t, env.Admin()).Stores(namespace)
 	var want []string
 	for i := range stores {
 		name := fmt.Sprintf("shop-%02d", i)

@@ -14,6 +14,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+	"platform.dev/stores/test/internal/harness"
 )
 
 const storesPath = "/apis/platform.dev/v1alpha1/stores"
@@ -22,11 +23,11 @@ const storesPath = "/apis/platform.dev/v1alpha1/stores"
 // the rest quickly, and goes on by itself when the database is back.
 func TestDatabaseOutage(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	database := postgrestest.StartServer(t)
 	server := env.StartServer(t, withPassword(database.DSN()))
 	admin := server.As(env.Admin())
-	client := platformClient(t, admin)
+	client := harness.Platform(t, admin)
 	engine := createEngine(t, client)
 	stores := client.Stores(namespace)
 	if _, err := stores.Create(t.Context(), newStore("before", engine), metav1.CreateOptions{}); err != nil {
@@ -36,7 +37,7 @@ func TestDatabaseOutage(t *testing.T) {
 	next(t, watcher, watch.Added)
 
 	database.Stop()
-	eventually(t, "readyz to go red", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "readyz to go red", func(context.Context) (bool, error) {
 		status, body := send(t, admin, http.MethodGet, "/readyz?verbose", nil)
 		return status == http.StatusInternalServerError && strings.Contains(body, "[-]postgres failed"), nil
 	})
@@ -56,7 +57,7 @@ func TestDatabaseOutage(t *testing.T) {
 	}
 	// A client that does not retry shows what a write gets.
 	start := time.Now()
-	_, err := platformClient(t, withoutRetries(admin)).Stores(namespace).Create(t.Context(), newStore("during", engine), metav1.CreateOptions{})
+	_, err := harness.Platform(t, withoutRetries(admin)).Stores(namespace).Create(t.Context(), newStore("during", engine), metav1.CreateOptions{})
 	if !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("creating without a database: %v, want ServiceUnavailable", err)
 	} else {
@@ -72,7 +73,7 @@ func TestDatabaseOutage(t *testing.T) {
 	if err := database.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "readyz to go green", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "readyz to go green", func(context.Context) (bool, error) {
 		status, _ := send(t, admin, http.MethodGet, "/readyz", nil)
 		return status == http.StatusOK, nil
 	})
@@ -84,7 +85,7 @@ func TestDatabaseOutage(t *testing.T) {
 		t.Errorf("stores after the outage: %v, %v", list, err)
 	}
 	// The watch of before either goes on or ends, and then is opened anew.
-	eventually(t, "watches to show the new store", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "watches to show the new store", func(context.Context) (bool, error) {
 		select {
 		case event, open := <-watcher.ResultChan():
 			if !open || event.Type == watch.Error {
@@ -105,15 +106,15 @@ func TestDatabaseOutage(t *testing.T) {
 // A server that is told to stop ends its watches and itself within seconds.
 func TestShutdownEndsWatches(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	server := env.StartServer(t, env.Database())
 	admin := server.As(env.Admin())
-	watcher := startWatch(t, platformClient(t, admin).Stores(namespace), metav1.ListOptions{})
+	watcher := startWatch(t, harness.Platform(t, admin).Stores(namespace), metav1.ListOptions{})
 
 	start := time.Now()
 	server.Terminate()
 	// It first goes out of rotation, and still serves who has not noticed.
-	eventually(t, "readyz to go red", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "readyz to go red", func(context.Context) (bool, error) {
 		status, _ := send(t, admin, http.MethodGet, "/readyz", nil)
 		return status == http.StatusInternalServerError, nil
 	})

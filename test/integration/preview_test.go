@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // newMedusa makes an engine of the built-in chart medusa that is the test's own, with
@@ -44,7 +45,7 @@ func editEngine(t *testing.T, engine *v1alpha1.Engine, edit func(*v1alpha1.Engin
 	t.Helper()
 	engine = engine.DeepCopy()
 	edit(&engine.Spec)
-	edited, err := platformClient(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{})
+	edited, err := harness.Platform(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,8 +159,8 @@ func everything(t *testing.T) []string {
 // stores one.
 func TestPreviewIsNotStored(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newMedusa(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newMedusa(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	created := create(t, namespace, newStore("flowers", engine))
 	dry := []string{metav1.DryRunAll}
 	edited := created.DeepCopy()
@@ -222,7 +223,7 @@ func TestPreviewIsNotStored(t *testing.T) {
 // A rollback that is only tried tells what would change too.
 func TestRollbackPreview(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newMedusa(t)
+	namespace, engine := env.NewNamespace(t), newMedusa(t)
 	created := create(t, namespace, newStore("flowers", engine))
 	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Plan = "large" })
 	back, err := rollBack(t, env.Admin(), created, created.ResourceVersion, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -245,7 +246,7 @@ func TestPreviewIsBounded(t *testing.T) {
 	registry := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
 	t.Cleanup(registry.Close)
 	t.Cleanup(func() { close(hang) })
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	engine := editEngine(t, newEngine(t), func(spec *v1alpha1.EngineSpec) {
 		spec.Chart = v1alpha1.ChartSource{Repository: &v1alpha1.ChartRepository{URL: registry.URL, Name: "shop"}}
 		for i := range spec.Versions {
@@ -253,7 +254,7 @@ func TestPreviewIsBounded(t *testing.T) {
 		}
 	})
 	start := time.Now()
-	tried, err := platformClient(t, env.Admin()).Stores(namespace).Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	tried, err := harness.Platform(t, env.Admin()).Stores(namespace).Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"platform.dev/stores/pkg/provisioner"
 	"platform.dev/stores/pkg/provisioner/helm"
 	"platform.dev/stores/pkg/provisioner/helm/fake"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func isReady(store *v1alpha1.Store) bool {
@@ -152,7 +153,7 @@ func assertMetricsAreTheList(t *testing.T, f *fleet, registry metrics.KubeRegist
 			t.Logf("the metrics differ from the list (-list +metrics):\n%s", diff)
 		}
 	}()
-	eventually(t, "the watch to bring the last change", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the watch to bring the last change", func(context.Context) (bool, error) {
 		got, err := storeSeries(registry)
 		diff = cmp.Diff(want, got)
 		return diff == "", err
@@ -282,7 +283,7 @@ func TestFloodDelaysNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitForQueues(t, registry, map[string]float64{"create": flood - workers + 1, "change": 1, "repair": 1, "delete": 1})
-	eventually(t, "the other's store to say that it is the second to be taken", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the other's store to say that it is the second to be taken", func(ctx context.Context) (bool, error) {
 		store, err := f.stores.Get(ctx, other.Name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -336,7 +337,7 @@ func waitForQueues(t *testing.T, registry metrics.KubeRegistry, want map[string]
 			t.Logf("stores wait: %v, want %v", got, want)
 		}
 	}()
-	eventually(t, "stores to wait in their queues", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "stores to wait in their queues", func(context.Context) (bool, error) {
 		families, err := registry.Gather()
 		for _, family := range families {
 			if family.GetName() != "stores_provision_queue_length" {

@@ -18,6 +18,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // newUser returns the name of a user of the test's own, who may edit a namespace.
@@ -32,8 +33,8 @@ func newUser(t *testing.T, namespace string) string {
 // as returns a user's stores on the server that the cluster forwards to.
 func as(t *testing.T, user, namespace string, groups ...string) typed.StoreInterface {
 	t.Helper()
-	stores := platformClient(t, env.User(user, groups...)).Stores(namespace)
-	eventually(t, user+"'s rights", untilAllowed(func() error {
+	stores := harness.Platform(t, env.User(user, groups...)).Stores(namespace)
+	harness.Eventually(t, patience, user+"'s rights", untilAllowed(func() error {
 		_, err := stores.List(t.Context(), metav1.ListOptions{})
 		return err
 	}))
@@ -42,7 +43,7 @@ func as(t *testing.T, user, namespace string, groups ...string) typed.StoreInter
 
 func newQuota(t *testing.T, spec v1alpha1.StoreQuotaSpec) *v1alpha1.StoreQuota {
 	t.Helper()
-	quotas := platformClient(t, env.Admin()).StoreQuotas()
+	quotas := harness.Platform(t, env.Admin()).StoreQuotas()
 	quota, err := quotas.Create(t.Context(), &v1alpha1.StoreQuota{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}, Spec: spec}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func attempt(ctx context.Context, stores typed.StoreInterface, store *v1alpha1.S
 // purge deletes a store as the provisioner does, down to the last trace.
 func purge(t *testing.T, namespace, name string) {
 	t.Helper()
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	if err := stores.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +85,8 @@ func replicas(t *testing.T, n int, user, namespace string) []typed.StoreInterfac
 	clients := []typed.StoreInterface{as(t, user, namespace)}
 	for len(clients) < n {
 		server := env.StartServer(t, env.Database())
-		stores := platformClient(t, server.As(env.User(user))).Stores(namespace)
-		eventually(t, user+"'s rights", untilAllowed(func() error {
+		stores := harness.Platform(t, server.As(env.User(user))).Stores(namespace)
+		harness.Eventually(t, patience, user+"'s rights", untilAllowed(func() error {
 			_, err := stores.List(t.Context(), metav1.ListOptions{})
 			return err
 		}))
@@ -122,7 +123,7 @@ func race(t *testing.T, clients []typed.StoreInterface, n int, store func(i int)
 func TestNeverAgain12QuotaIsExactUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	const creates, limit = 1000, 23
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	quota := newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(limit)})
 	won, refused := race(t, replicas(t, 2, user, namespace), creates, func(i int) *v1alpha1.Store {
@@ -137,7 +138,7 @@ func TestNeverAgain12QuotaIsExactUnderConcurrency(t *testing.T) {
 		}
 		contains(t, err.Error(), "exceeded quota: requested 1, used 23, hard 23", user, "StoreQuota/"+quota.Name, "delete a store")
 	}
-	list, err := platformClient(t, env.Admin()).Stores(namespace).List(t.Context(), metav1.ListOptions{})
+	list, err := harness.Platform(t, env.Admin()).Stores(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != limit {
 		t.Errorf("%d stores exist, want %d; error %v", len(list.Items), limit, err)
 	}
@@ -146,7 +147,7 @@ func TestNeverAgain12QuotaIsExactUnderConcurrency(t *testing.T) {
 // A store counts until it is gone: failed, and while it is being deleted.
 func TestNeverAgain13WhatHoldsResourcesCounts(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(1)})
 	stores := as(t, user, namespace)
@@ -167,7 +168,7 @@ func TestNeverAgain13WhatHoldsResourcesCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	full("being deleted")
-	if _, err := platformClient(t, env.Admin()).Stores(namespace).Patch(t.Context(), "first", types.MergePatchType,
+	if _, err := harness.Platform(t, env.Admin()).Stores(namespace).Patch(t.Context(), "first", types.MergePatchType,
 		[]byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestNeverAgain13WhatHoldsResourcesCounts(t *testing.T) {
 // A name, its host and its place are free again as soon as the store is gone.
 func TestNeverAgain14NamesAreFreeAgain(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectNamespace, namespace), Hard: hard(1)})
 	for range 100 {
 		create(t, namespace, newStore("flowers", engine))
@@ -192,7 +193,7 @@ func TestNeverAgain14NamesAreFreeAgain(t *testing.T) {
 func TestNeverAgain15RateCountsOverReplicas(t *testing.T) {
 	t.Parallel()
 	const limit = 5
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectUser, user), CreateRate: &v1alpha1.CreateRate{Count: limit, WindowSeconds: 3600}})
 	clients := replicas(t, 3, user, namespace)
@@ -222,11 +223,11 @@ func TestNeverAgain15RateCountsOverReplicas(t *testing.T) {
 func TestHostsAreUnique(t *testing.T) {
 	t.Parallel()
 	const creates = 50
-	here, there, engine := newNamespace(t), newNamespace(t), newEngine(t)
+	here, there, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
 	server := env.StartServer(t, env.Database())
 	clients := []typed.StoreInterface{
-		platformClient(t, env.Admin()).Stores(here),
-		platformClient(t, server.As(env.Admin())).Stores(there),
+		harness.Platform(t, env.Admin()).Stores(here),
+		harness.Platform(t, server.As(env.Admin())).Stores(there),
 	}
 	host := "shop." + engine.Name + ".example.com"
 	store := func(i int) *v1alpha1.Store {
@@ -275,14 +276,14 @@ func TestHostsAreUnique(t *testing.T) {
 // before the others, and a namespace's counts besides.
 func TestQuotaSubjects(t *testing.T) {
 	t.Parallel()
-	namespace, other, engine := newNamespace(t), newNamespace(t), newEngine(t)
+	namespace, other, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	allow(t, user, other, "platform-stores-edit")
 	allow(t, user, other, "platform-stores-view")
 	group := "group-" + rand.String(8)
 	review := func(namespace string) v1alpha1.SelfStoreQuotaReviewStatus {
 		t.Helper()
-		review, err := platformClient(t, env.User(user, group, group+"-2")).SelfStoreQuotaReviews().Create(t.Context(),
+		review, err := harness.Platform(t, env.User(user, group, group+"-2")).SelfStoreQuotaReviews().Create(t.Context(),
 			&v1alpha1.SelfStoreQuotaReview{Spec: v1alpha1.SelfStoreQuotaReviewSpec{Namespace: namespace}}, metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -331,7 +332,7 @@ func TestQuotaSubjects(t *testing.T) {
 
 	own := newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(0)})
 	check("", rate, limit("StoreQuota/"+own.Name, owner, own.Spec.Hard.Stores, 2))
-	if _, err := platformClient(t, env.User(user)).StoreQuotas().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+	if _, err := harness.Platform(t, env.User(user)).StoreQuotas().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("a user lists quotas: %v, want Forbidden", err)
 	}
 }
@@ -339,11 +340,11 @@ func TestQuotaSubjects(t *testing.T) {
 // Without a StoreQuota the flags decide.
 func TestQuotaDefaults(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	as(t, user, namespace) // has waited for the rights
 	server := env.StartServer(t, env.Database(), "--default-stores-per-owner=2", "--default-create-rate=3", "--default-create-window=1h")
-	stores := platformClient(t, server.As(env.User(user))).Stores(namespace)
+	stores := harness.Platform(t, server.As(env.User(user))).Stores(namespace)
 	for _, name := range []string{"first", "second"} {
 		if err := attempt(t.Context(), stores, newStore(name, engine)); err != nil {
 			t.Fatal(err)
@@ -369,7 +370,7 @@ func TestQuotaDefaults(t *testing.T) {
 // A dry run is refused as the real thing would be, and takes nothing.
 func TestDryRunTakesNothing(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
 	newQuota(t, v1alpha1.StoreQuotaSpec{Subjects: subject(v1alpha1.QuotaSubjectUser, user), Hard: hard(1), CreateRate: &v1alpha1.CreateRate{Count: 1, WindowSeconds: 3600}})
 	stores := as(t, user, namespace)

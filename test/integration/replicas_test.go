@@ -6,15 +6,17 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"platform.dev/stores/test/internal/harness"
 )
 
 // A second server on the same database shows at once what the first has written.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	replica := env.StartServer(t, env.Database())
-	first := platformClient(t, env.Admin()).Stores(namespace)
-	second := platformClient(t, replica.As(env.Admin())).Stores(namespace)
+	first := harness.Platform(t, env.Admin()).Stores(namespace)
+	second := harness.Platform(t, replica.As(env.Admin())).Stores(namespace)
 	watcher := startWatch(t, second, metav1.ListOptions{})
 
 	created := create(t, namespace, newStore("flowers", engine))

@@ -12,18 +12,19 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func rollBack(t testing.TB, config *rest.Config, store *v1alpha1.Store, revision string, options metav1.CreateOptions) (*v1alpha1.Store, error) {
 	t.Helper()
-	return platformClient(t, config).Stores(store.Namespace).Rollback(t.Context(), store.Name,
+	return harness.Platform(t, config).Stores(store.Namespace).Rollback(t.Context(), store.Name,
 		&v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{ResourceVersion: revision}}, options)
 }
 
 // A rollback brings the spec back and nothing else, in the name of who asked.
 func TestRollback(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
 	allow(t, "alice", namespace, "platform-stores-view")
 	created := create(t, namespace, newStore("flowers", engine))
@@ -35,7 +36,7 @@ func TestRollback(t *testing.T) {
 	if err != nil || dry.Spec.Plan != "small" || dry.Generation != 3 {
 		t.Errorf("dry run: %+v, error %v", dry, err)
 	}
-	if got, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{}); err != nil || got.ResourceVersion != current.ResourceVersion {
+	if got, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{}); err != nil || got.ResourceVersion != current.ResourceVersion {
 		t.Errorf("the dry run changed the store: %+v, error %v", got, err)
 	}
 
@@ -78,11 +79,11 @@ func managedBy(store *v1alpha1.Store, manager string) bool {
 // The owner is who created the store, also for a rollback by somebody else.
 func TestRollbackKeepsTheOwner(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	allow(t, "florist", namespace, "platform-stores-edit")
 	var created *v1alpha1.Store
-	eventually(t, "the user's rights", untilAllowed(func() (err error) {
-		created, err = platformClient(t, env.User("florist")).Stores(namespace).Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})
+	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() (err error) {
+		created, err = harness.Platform(t, env.User("florist")).Stores(namespace).Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})
 		return err
 	}))
 	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Plan = "large" })
@@ -95,11 +96,11 @@ func TestRollbackKeepsTheOwner(t *testing.T) {
 // Validation and admission look at the store as it becomes, with today's engine.
 func TestRollbackIsValidated(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	created := create(t, namespace, newStore("flowers", engine))
 	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Version = "1.0" })
 	patch := []byte(`{"spec":{"versions":[{"name":"1.0"}],"defaultVersion":"1.0"}}`)
-	if _, err := platformClient(t, env.Admin()).Engines().Patch(t.Context(), engine.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := harness.Platform(t, env.Admin()).Engines().Patch(t.Context(), engine.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	other := create(t, namespace, newStore("bread", newEngine(t)))
@@ -133,7 +134,7 @@ func TestRollbackIsValidated(t *testing.T) {
 	if _, err := rollBack(t, env.Admin(), missing, "1", metav1.CreateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("of no store: %v, want NotFound", err)
 	}
-	got, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+	got, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
 	if err != nil || got.Spec.Version != "1.0" || got.Generation != 2 {
 		t.Errorf("a refused rollback changed the store: %+v, error %v", got, err)
 	}
@@ -143,10 +144,10 @@ func TestRollbackIsValidated(t *testing.T) {
 func TestRollbackIsAtomic(t *testing.T) {
 	t.Parallel()
 	const writers = 8
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	created := create(t, namespace, newStore("flowers", engine))
 	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Plan, s.Spec.DisplayName = "large", "Roses" })
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	var running sync.WaitGroup
 	for i := range writers {
 		running.Go(func() {
@@ -176,8 +177,8 @@ func TestRollbackIsAtomic(t *testing.T) {
 // nobody else can ask for data.
 func TestRollbackAsksForData(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	withRestore := newStore("flowers", engine)
 	withRestore.Spec.Restore = &v1alpha1.StoreRestore{Backup: "a-guess", Time: metav1.Now()}
 	created := create(t, namespace, withRestore)
@@ -201,7 +202,7 @@ func TestRollbackAsksForData(t *testing.T) {
 	}
 	refused(created, "spec.data", engine.Name, "names no spec.backup.restoreCronJob")
 	canRestore := []byte(`{"spec":{"backup":{"backupCronJob":"backup","restoreCronJob":"restore"}}}`)
-	if _, err := platformClient(t, env.Admin()).Engines().Patch(t.Context(), engine.Name, types.MergePatchType, canRestore, metav1.PatchOptions{}); err != nil {
+	if _, err := harness.Platform(t, env.Admin()).Engines().Patch(t.Context(), engine.Name, types.MergePatchType, canRestore, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	refused(created, "spec.data", "no backup of generation 1 with version "+created.Spec.Version, "status.backups has: none")

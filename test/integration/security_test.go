@@ -20,6 +20,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // verbs are all that a client can ask of stores.
@@ -88,18 +89,18 @@ var verbs = map[string]func(context.Context, typed.StoreInterface, *v1alpha1.Sto
 // provisioner alone may do, and others everything.
 func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 	t.Parallel()
-	mine, yours := newNamespace(t), newNamespace(t)
+	mine, yours := env.NewNamespace(t), env.NewNamespace(t)
 	allow(t, "tenant", mine, "platform-stores-edit")
 	allow(t, "tenant", mine, "platform-stores-view")
 	store := create(t, yours, newStore("flowers", newEngine(t)))
 	tenant := env.User("tenant")
-	eventually(t, "the tenant's rights", untilAllowed(func() error {
-		return verbs["list"](t.Context(), platformClient(t, tenant).Stores(mine), store)
+	harness.Eventually(t, patience, "the tenant's rights", untilAllowed(func() error {
+		return verbs["list"](t.Context(), harness.Platform(t, tenant).Stores(mine), store)
 	}))
 	t.Run("owner", func(t *testing.T) {
 		for verb, do := range verbs {
 			t.Run(verb, func(t *testing.T) {
-				err := do(t.Context(), platformClient(t, tenant).Stores(mine), create(t, mine, &v1alpha1.Store{
+				err := do(t.Context(), harness.Platform(t, tenant).Stores(mine), create(t, mine, &v1alpha1.Store{
 					ObjectMeta: metav1.ObjectMeta{GenerateName: "mine-"}, Spec: v1alpha1.StoreSpec{Engine: store.Spec.Engine},
 				}))
 				// The fixture's engine has no login to show.
@@ -127,7 +128,7 @@ func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 				if stranger.namespace == "" && verb != "list" && verb != "watch" && verb != "list by owner" && verb != "list from cache" {
 					t.Skip("asked of a namespace only")
 				}
-				err := do(t.Context(), platformClient(t, stranger.config).Stores(stranger.namespace), store)
+				err := do(t.Context(), harness.Platform(t, stranger.config).Stores(stranger.namespace), store)
 				if !apierrors.IsForbidden(err) {
 					t.Errorf("got %v, want Forbidden", err)
 				}
@@ -135,7 +136,7 @@ func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 		}
 	}
 	t.Run("nothing happened", func(t *testing.T) {
-		list, err := platformClient(t, env.Admin()).Stores(yours).List(t.Context(), metav1.ListOptions{})
+		list, err := harness.Platform(t, env.Admin()).Stores(yours).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,14 +150,14 @@ func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 // the selector.
 func TestNeverAgain07TenantsSeeTheirOwn(t *testing.T) {
 	t.Parallel()
-	mine, yours, engine := newNamespace(t), newNamespace(t), newEngine(t)
+	mine, yours, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
 	allow(t, "tenant", mine, "platform-stores-view")
 	create(t, yours, newStore("yours", engine))
 	create(t, mine, newStore("mine", engine))
-	stores := platformClient(t, env.User("tenant")).Stores(mine)
+	stores := harness.Platform(t, env.User("tenant")).Stores(mine)
 	for _, selector := range []string{"", "spec.owner=admin", "spec.engine=" + engine.Name, "status.ready=Unknown"} {
 		options := metav1.ListOptions{FieldSelector: selector, ResourceVersion: "0"}
-		eventually(t, "the tenant's own store", func(ctx context.Context) (bool, error) {
+		harness.Eventually(t, patience, "the tenant's own store", func(ctx context.Context) (bool, error) {
 			list, err := stores.List(ctx, options)
 			if apierrors.IsForbidden(err) {
 				return false, nil
@@ -174,7 +175,7 @@ func TestNeverAgain07TenantsSeeTheirOwn(t *testing.T) {
 			t.Errorf("watch %q shows %s/%s", selector, store.Namespace, store.Name)
 		}
 		added.Finalizers = nil
-		admin := platformClient(t, env.Admin()).Stores(mine)
+		admin := harness.Platform(t, env.Admin()).Stores(mine)
 		if _, err := admin.Update(t.Context(), added, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +189,7 @@ func TestNeverAgain07TenantsSeeTheirOwn(t *testing.T) {
 // name a user.
 func TestNeverAgain01ForgedFrontProxyHeaders(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	create(t, namespace, newStore("flowers", newEngine(t)))
 	callers := map[string]*rest.Config{
 		"without a certificate":      env.Anonymous(),
@@ -224,22 +225,22 @@ func TestNeverAgain01ForgedFrontProxyHeaders(t *testing.T) {
 
 func TestAuditTellsWhoCreatedTheStore(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
-	alice := platformClient(t, env.User("alice")).Stores(namespace)
-	eventually(t, "the user's rights", untilAllowed(func() error {
+	alice := harness.Platform(t, env.User("alice")).Stores(namespace)
+	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() error {
 		_, err := alice.Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})
 		return err
 	}))
 	impersonating := env.Admin()
 	impersonating.Impersonate = rest.ImpersonationConfig{UserName: "alice"}
-	if _, err := platformClient(t, impersonating).Stores(namespace).Create(t.Context(), newStore("bread", engine), metav1.CreateOptions{}); err != nil {
+	if _, err := harness.Platform(t, impersonating).Stores(namespace).Create(t.Context(), newStore("bread", engine), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	// The cluster does not read what it forwards: its log tells who, ours which
 	// store, and the audit ID joins the two.
 	var cluster, ours []auditv1.Event
-	eventually(t, "both audit logs", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "both audit logs", func(context.Context) (bool, error) {
 		content, err := os.ReadFile(env.AuditLog())
 		if err != nil {
 			return false, err
@@ -284,7 +285,7 @@ func TestAuditTellsWhoCreatedTheStore(t *testing.T) {
 func TestServerIsRefusedNothing(t *testing.T) {
 	t.Parallel()
 	// A write has been through all of admission.
-	create(t, newNamespace(t), newStore("flowers", newEngine(t)))
+	create(t, env.NewNamespace(t), newStore("flowers", newEngine(t)))
 	log, err := env.Server().Log()
 	if err != nil {
 		t.Fatal(err)
@@ -295,7 +296,7 @@ func TestServerIsRefusedNothing(t *testing.T) {
 		}
 	}
 	// And they are no more than reading what admission and fairness follow.
-	role, err := coreClient(t, env.Admin()).RbacV1().ClusterRoles().Get(t.Context(), "platform-apiserver", metav1.GetOptions{})
+	role, err := harness.Core(t, env.Admin()).RbacV1().ClusterRoles().Get(t.Context(), "platform-apiserver", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

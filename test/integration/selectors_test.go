@@ -11,19 +11,20 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func TestFieldSelectors(t *testing.T) {
 	t.Parallel()
-	namespace, engine, other := newNamespace(t), newEngine(t), newEngine(t)
+	namespace, engine, other := env.NewNamespace(t), newEngine(t), newEngine(t)
 	allow(t, "alice", namespace, "platform-stores-edit")
 	create(t, namespace, newStore("small", engine))
 	large := newStore("large", engine)
 	large.Spec.Plan = "large"
 	create(t, namespace, large)
 	setReady(t, create(t, namespace, newStore("sells", other)), metav1.ConditionTrue)
-	eventually(t, "the user's rights", untilAllowed(func() error {
-		_, err := platformClient(t, env.User("alice")).Stores(namespace).Create(t.Context(), newStore("alices", other), metav1.CreateOptions{})
+	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() error {
+		_, err := harness.Platform(t, env.User("alice")).Stores(namespace).Create(t.Context(), newStore("alices", other), metav1.CreateOptions{})
 		return err
 	}))
 	tests := []struct {
@@ -41,7 +42,7 @@ func TestFieldSelectors(t *testing.T) {
 		{"metadata.namespace=" + namespace, []string{"alices", "large", "sells", "small"}},
 		{"spec.engine=none", nil},
 	}
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	for _, test := range tests {
 		t.Run(test.selector, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +72,7 @@ func TestFieldSelectors(t *testing.T) {
 func TestNeverAgain07GetListAndWatchAgree(t *testing.T) {
 	t.Parallel()
 	engine, other := newEngine(t), newEngine(t)
-	namespaces := []string{newNamespace(t), newNamespace(t)}
+	namespaces := []string{env.NewNamespace(t), env.NewNamespace(t)}
 	for _, namespace := range namespaces {
 		for i, name := range []string{"a", "b", "c"} {
 			store := newStore(name, []*v1alpha1.Engine{engine, engine, other}[i])
@@ -96,7 +97,7 @@ func TestNeverAgain07GetListAndWatchAgree(t *testing.T) {
 		for _, scope := range []string{metav1.NamespaceAll, namespaces[0]} {
 			t.Run(test.options.LabelSelector+" "+test.options.FieldSelector+" in "+scope, func(t *testing.T) {
 				t.Parallel()
-				client := platformClient(t, env.Admin())
+				client := harness.Platform(t, env.Admin())
 				want := map[string]*v1alpha1.Store{}
 				for _, namespace := range namespaces {
 					for _, name := range test.want {
@@ -160,8 +161,8 @@ func watched(t *testing.T, stores typed.StoreInterface, options metav1.ListOptio
 // An object that starts to match appears as added, one that ceases to as deleted.
 func TestWatchFollowsSelectors(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace := env.NewNamespace(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	list, err := stores.List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

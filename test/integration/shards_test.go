@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/provisioner/shards"
+	"platform.dev/stores/test/internal/harness"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 // has died and one was cut off for longer than its lease, and never two at once.
 func TestReplicasShareThroughLeases(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	record := &ownership{}
 	a, b, c := joinShards(t, namespace, "a", record), joinShards(t, namespace, "b", record), joinShards(t, namespace, "c", record)
 	held := func(want ...int) func() bool {
@@ -93,7 +94,7 @@ func joinShards(t *testing.T, namespace, identity string, record *ownership) *sh
 		})
 	})
 	r.Shards = shards.New(shards.Config{
-		Leases: coreClient(t, config).CoordinationV1().Leases(namespace), Identity: identity, Count: shardCount,
+		Leases: harness.Core(t, config).CoordinationV1().Leases(namespace), Identity: identity, Count: shardCount,
 		LeaseDuration: shardLease, RenewDeadline: shardDeadline, RetryPeriod: shardRetry,
 	})
 	work := rest.CopyConfig(env.Admin())

@@ -7,19 +7,15 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
-	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // patience bounds every wait of a test.
@@ -40,40 +36,11 @@ func withPassword(dsn string) string {
 	return parsed.String()
 }
 
-func platformClient(t testing.TB, config *rest.Config) typed.PlatformV1alpha1Interface {
-	t.Helper()
-	client, err := clientset.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client.PlatformV1alpha1()
-}
-
-func coreClient(t testing.TB, config *rest.Config) kubernetes.Interface {
-	t.Helper()
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// newNamespace makes a namespace that is the test's own.
-func newNamespace(t testing.TB) string {
-	t.Helper()
-	namespace, err := coreClient(t, env.Admin()).CoreV1().Namespaces().Create(t.Context(),
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return namespace.Name
-}
-
 // newEngine makes an engine that is the test's own, with versions 1.0 and 2.0,
 // plans small and large, and a schema that allows the value "theme".
 func newEngine(t testing.TB) *v1alpha1.Engine {
 	t.Helper()
-	return createEngine(t, platformClient(t, env.Admin()))
+	return createEngine(t, harness.Platform(t, env.Admin()))
 }
 
 func createEngine(t testing.TB, client typed.PlatformV1alpha1Interface) *v1alpha1.Engine {
@@ -115,7 +82,7 @@ func hostOf(name string, engine *v1alpha1.Engine) string {
 // create creates a store as an administrator.
 func create(t testing.TB, namespace string, store *v1alpha1.Store) *v1alpha1.Store {
 	t.Helper()
-	created, err := platformClient(t, env.Admin()).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
+	created, err := harness.Platform(t, env.Admin()).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatalf("creating store %q: %v", store.Name, err)
 	}
@@ -130,7 +97,7 @@ func setReady(t testing.TB, store *v1alpha1.Store, status metav1.ConditionStatus
 	store.Status.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionReady, Status: status, Reason: "Tested", LastTransitionTime: metav1.Now(), ObservedGeneration: store.Generation,
 	}}
-	updated, err := platformClient(t, env.Admin()).Stores(store.Namespace).UpdateStatus(t.Context(), store, metav1.UpdateOptions{})
+	updated, err := harness.Platform(t, env.Admin()).Stores(store.Namespace).UpdateStatus(t.Context(), store, metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatalf("updating the status of store %q: %v", store.Name, err)
 	}
@@ -145,16 +112,8 @@ func allow(t testing.TB, user, namespace, role string) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
-	if _, err := coreClient(t, env.Admin()).RbacV1().RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+	if _, err := harness.Core(t, env.Admin()).RbacV1().RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually waits until condition holds.
-func eventually(t testing.TB, what string, condition func(context.Context) (bool, error)) {
-	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, condition); err != nil {
-		t.Fatalf("waiting for %s: %v", what, err)
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func TestGenerationCountsChangesOfTheSpec(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	tests := []struct {
 		name, patch string
 		subresource []string
@@ -39,7 +40,7 @@ func TestGenerationCountsChangesOfTheSpec(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			before := create(t, namespace, newStore(test.name, engine))
-			after, err := platformClient(t, env.Admin()).Stores(namespace).Patch(t.Context(), test.name,
+			after, err := harness.Platform(t, env.Admin()).Stores(namespace).Patch(t.Context(), test.name,
 				types.MergePatchType, []byte(test.patch), metav1.PatchOptions{}, test.subresource...)
 			if err != nil {
 				t.Fatal(err)
@@ -60,7 +61,7 @@ func TestGenerationCountsChangesOfTheSpec(t *testing.T) {
 // would misread. That is no change.
 func TestGenerationIsNotOfHowValuesAreWritten(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	written := func(obj any) []byte {
 		t.Helper()
 		var buffer bytes.Buffer
@@ -84,7 +85,7 @@ func TestGenerationIsNotOfHowValuesAreWritten(t *testing.T) {
 		{"engines", engine.Name, "", engine},
 		{"stores", store.Name, namespace, store},
 	} {
-		client := platformClient(t, env.Admin()).RESTClient()
+		client := harness.Platform(t, env.Admin()).RESTClient()
 		for _, request := range []*rest.Request{
 			client.Post().Body(written(test.obj)),
 			client.Patch(types.MergePatchType).Name(test.name).Body([]byte(`{"metadata":{"labels":{"a":"b"}}}`)),
@@ -103,8 +104,8 @@ func TestGenerationIsNotOfHowValuesAreWritten(t *testing.T) {
 
 func TestSpecAndStatusAreWrittenApart(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace := env.NewNamespace(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	before := setReady(t, create(t, namespace, newStore("flowers", newEngine(t))), metav1.ConditionTrue)
 
 	wanted := before.DeepCopy()
@@ -139,8 +140,8 @@ func TestSpecAndStatusAreWrittenApart(t *testing.T) {
 
 func TestDeletionProtection(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace := env.NewNamespace(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	protected := newStore("flowers", newEngine(t))
 	protected.Spec.DeletionProtection = true
 	store := create(t, namespace, protected)
@@ -175,9 +176,9 @@ func TestDeletionProtection(t *testing.T) {
 
 func TestEngineInUseStays(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	store := create(t, namespace, newStore("flowers", engine))
-	engines := platformClient(t, env.Admin()).Engines()
+	engines := harness.Platform(t, env.Admin()).Engines()
 
 	err := engines.Delete(t.Context(), engine.Name, metav1.DeleteOptions{})
 	if !apierrors.IsForbidden(err) {
@@ -185,7 +186,7 @@ func TestEngineInUseStays(t *testing.T) {
 	}
 	contains(t, err.Error(), namespace+"/flowers", "spec.engine="+engine.Name)
 
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	store.Finalizers = nil
 	if _, err := stores.Update(t.Context(), store, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
@@ -202,9 +203,9 @@ func TestEngineInUseStays(t *testing.T) {
 func TestEngineInUseStaysInItsCollection(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	create(t, namespace, newStore("flowers", engine))
-	engines := platformClient(t, env.Admin()).Engines()
+	engines := harness.Platform(t, env.Admin()).Engines()
 	err := engines.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + engine.Name})
 	if !apierrors.IsForbidden(err) {
 		t.Fatalf("deleting an engine in use: %v, want Forbidden", err)
@@ -216,20 +217,20 @@ func TestEngineInUseStaysInItsCollection(t *testing.T) {
 // that name none.
 func TestVersionAndPlanStayPinned(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	wanted := newStore("flowers", engine)
 	create(t, namespace, wanted)
 
 	engine.Spec.Versions = append(engine.Spec.Versions, v1alpha1.EngineVersion{Name: "3.0"})
 	engine.Spec.DefaultVersion, engine.Spec.DefaultPlan = "3.0", "large"
-	if _, err := platformClient(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{}); err != nil {
+	if _, err := harness.Platform(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	upgrade := newStore("bread", engine)
 	upgrade.Spec.Version = "3.0"
 	create(t, namespace, upgrade)
-	eventually(t, "the new defaults to count", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the new defaults to count", func(ctx context.Context) (bool, error) {
 		store := &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{GenerateName: "new-"}, Spec: v1alpha1.StoreSpec{Engine: engine.Name}}
 		created, err := stores.Create(ctx, store, metav1.CreateOptions{})
 		return err == nil && created.Spec.Version == "3.0" && created.Spec.Plan == "large", err
@@ -246,7 +247,7 @@ func TestVersionAndPlanStayPinned(t *testing.T) {
 
 func TestBadStatusIsRefused(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	tests := []struct {
 		name    string
 		status  v1alpha1.StoreStatus
@@ -268,7 +269,7 @@ func TestBadStatusIsRefused(t *testing.T) {
 			t.Parallel()
 			bad := store.DeepCopy()
 			bad.Status = test.status
-			_, err := platformClient(t, env.Admin()).Stores(namespace).UpdateStatus(t.Context(), bad, metav1.UpdateOptions{})
+			_, err := harness.Platform(t, env.Admin()).Stores(namespace).UpdateStatus(t.Context(), bad, metav1.UpdateOptions{})
 			invalid(t, err, test.field, test.message)
 		})
 	}
@@ -277,24 +278,24 @@ func TestBadStatusIsRefused(t *testing.T) {
 // A store must not be stuck because what it was made with is no longer offered.
 func TestStoreOutlivesItsEnginesOffer(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	store := create(t, namespace, newStore("flowers", engine))
 
 	engine.Spec.Versions, engine.Spec.DefaultVersion = []v1alpha1.EngineVersion{{Name: "3.0"}}, "3.0"
-	updated, err := platformClient(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{})
+	updated, err := harness.Platform(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if updated.Generation != 2 {
 		t.Errorf("the engine's generation is %d, want 2", updated.Generation)
 	}
-	stores := platformClient(t, env.Admin()).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	store.Spec.DisplayName = "Still here"
 	if _, err := stores.Update(t.Context(), store, metav1.UpdateOptions{}); err != nil {
 		t.Errorf("changing the title of a store with an old version: %v", err)
 	}
 	store.ResourceVersion, store.Spec.Version = "", "1.0"
-	eventually(t, "the new offer to count", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the new offer to count", func(ctx context.Context) (bool, error) {
 		_, err := stores.Update(ctx, store, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 		return apierrors.IsInvalid(err), nil
 	})

@@ -11,11 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func TestBadStoresAreRefused(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	raw := func(json string) *runtime.RawExtension { return &runtime.RawExtension{Raw: []byte(json)} }
 	tests := []struct {
 		name    string
@@ -57,7 +58,7 @@ func TestBadStoresAreRefused(t *testing.T) {
 			t.Parallel()
 			store := newStore("flowers", engine)
 			test.change(store)
-			_, err := platformClient(t, env.Admin()).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
+			_, err := harness.Platform(t, env.Admin()).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
 			invalid(t, err, test.field, test.message)
 		})
 	}
@@ -68,7 +69,7 @@ func TestAllFaultsAreToldOnce(t *testing.T) {
 	t.Parallel()
 	store := newStore("flowers", newEngine(t))
 	store.Spec.PowerState, store.Spec.Host = "Off", "_"
-	_, err := platformClient(t, env.Admin()).Stores(newNamespace(t)).Create(t.Context(), store, metav1.CreateOptions{})
+	_, err := harness.Platform(t, env.Admin()).Stores(env.NewNamespace(t)).Create(t.Context(), store, metav1.CreateOptions{})
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil {
 		t.Fatalf("got %v, want Invalid", err)
@@ -88,12 +89,12 @@ func TestEngineWithoutSchemaTakesNoValues(t *testing.T) {
 	engine := newEngine(t)
 	engine.ObjectMeta = metav1.ObjectMeta{Name: engine.Name + "-plain"}
 	engine.Spec.ValuesSchema = nil
-	if _, err := platformClient(t, env.Admin()).Engines().Create(t.Context(), engine, metav1.CreateOptions{}); err != nil {
+	if _, err := harness.Platform(t, env.Admin()).Engines().Create(t.Context(), engine, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	store := newStore("flowers", engine)
 	store.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"a":1}`)}
-	_, err := platformClient(t, env.Admin()).Stores(newNamespace(t)).Create(t.Context(), store, metav1.CreateOptions{})
+	_, err := harness.Platform(t, env.Admin()).Stores(env.NewNamespace(t)).Create(t.Context(), store, metav1.CreateOptions{})
 	invalid(t, err, "spec.values", "takes no values")
 }
 
@@ -124,7 +125,7 @@ func TestBadEnginesAreRefused(t *testing.T) {
 			t.Parallel()
 			engine := &v1alpha1.Engine{ObjectMeta: metav1.ObjectMeta{GenerateName: "bad-"}, Spec: *fixture.Spec.DeepCopy()}
 			test.change(&engine.Spec)
-			_, err := platformClient(t, env.Admin()).Engines().Create(t.Context(), engine, metav1.CreateOptions{})
+			_, err := harness.Platform(t, env.Admin()).Engines().Create(t.Context(), engine, metav1.CreateOptions{})
 			invalid(t, err, test.field, test.message)
 		})
 	}
@@ -132,7 +133,7 @@ func TestBadEnginesAreRefused(t *testing.T) {
 
 func TestTitlesRoundTrip(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	titles := map[string]string{
 		"html":       `<script>alert("1")</script> & <b>Söhne</b>`,
 		"shell":      "$(rm -rf /) `id`; echo 'a' | cat > /dev/null && true \\",
@@ -147,7 +148,7 @@ func TestTitlesRoundTrip(t *testing.T) {
 			store := newStore(name, engine)
 			store.Spec.DisplayName = title
 			create(t, namespace, store)
-			read, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), name, metav1.GetOptions{})
+			read, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), name, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,11 +161,11 @@ func TestTitlesRoundTrip(t *testing.T) {
 
 func TestValuesRoundTrip(t *testing.T) {
 	t.Parallel()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	store := newStore("flowers", newEngine(t))
 	store.Spec.Values = &runtime.RawExtension{Raw: []byte(`{"theme":"dark"}`)}
 	create(t, namespace, store)
-	read, err := platformClient(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+	read, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

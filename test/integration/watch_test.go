@@ -19,12 +19,13 @@ import (
 	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
 	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
 	"platform.dev/stores/pkg/generated/informers/externalversions"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // Informers read the list as a stream, without a list request.
 func TestInformer(t *testing.T) {
 	t.Parallel()
-	namespace, engine := newNamespace(t), newEngine(t)
+	namespace, engine := env.NewNamespace(t), newEngine(t)
 	create(t, namespace, newStore("before", engine))
 
 	requests := &recorder{}
@@ -46,7 +47,7 @@ func TestInformer(t *testing.T) {
 		t.Errorf("after the informer synced: %v", err)
 	}
 	create(t, namespace, newStore("after", engine))
-	eventually(t, "the informer to see the new store", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the informer to see the new store", func(context.Context) (bool, error) {
 		found, err := lister.List(labels.Everything())
 		return len(found) == 2, err
 	})

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+	"platform.dev/stores/test/internal/harness"
 )
 
 const group = "/apis/platform.dev/v1alpha1"
@@ -24,7 +25,7 @@ const group = "/apis/platform.dev/v1alpha1"
 func TestClusterOutlivesTheDatabase(t *testing.T) {
 	database := postgrestest.StartServer(t)
 	env.Balance(t, env.StartServer(t, database.DSN()), env.StartServer(t, database.DSN()))
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	store := newStore(t, namespace)
 	object := group + "/namespaces/" + namespace + "/stores/" + store.Name
 	read := map[string]string{
@@ -78,7 +79,7 @@ func TestClusterOutlivesTheDatabase(t *testing.T) {
 	if err := database.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "writes", func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, "writes", func(context.Context) (bool, error) {
 		status, _ := send(t, http.MethodPatch, object, "application/merge-patch+json", `{"spec":{"suspend":true}}`)
 		return status == http.StatusOK, nil
 	})

@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"platform.dev/stores/test/internal/harness"
 )
 
 // With one replica up, no namespace of the cluster waits for another to be back.
@@ -20,7 +22,7 @@ func TestNamespacesGoWithOneReplica(t *testing.T) {
 	balancer := env.Balance(t, first, second)
 	balancer.Await(t, first)
 	balancer.Await(t, second)
-	newStore(t, newNamespace(t)) // the cluster has learnt who serves the API
+	newStore(t, env.NewNamespace(t)) // the cluster has learnt who serves the API
 	// The cluster itself waits for some seconds before it looks into a namespace.
 	usual := slices.Max(slices.Collect(maps.Values(deleteNamespaces(t, 1))))
 	first.Kill()
@@ -42,9 +44,9 @@ func deleteNamespaces(t *testing.T, count int) map[string]time.Duration {
 		deleteNamespace(t, namespace)
 		begun[namespace] = time.Now()
 	}
-	eventually(t, "all namespaces to go", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "all namespaces to go", func(ctx context.Context) (bool, error) {
 		for namespace, begin := range begun {
-			_, err := core(t).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+			_, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 			if _, known := took[namespace]; !known && apierrors.IsNotFound(err) {
 				took[namespace] = time.Since(begin)
 			}
@@ -61,14 +63,14 @@ func TestNamespacesGoWhenServersAreBack(t *testing.T) {
 	env.StartControllers(t)
 	first, second := env.StartServer(t, env.Database()), env.StartServer(t, env.Database())
 	balancer := env.Balance(t, first, second)
-	newStore(t, newNamespace(t))
+	newStore(t, env.NewNamespace(t))
 	namespace := filledNamespace(t)
 	first.Kill()
 	second.Kill()
 	down := time.Now()
 	deleteNamespace(t, namespace)
-	eventually(t, "the namespace to tell what it waits for", func(ctx context.Context) (bool, error) {
-		found, err := core(t).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	harness.Eventually(t, patience, "the namespace to tell what it waits for", func(ctx context.Context) (bool, error) {
+		found, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -96,8 +98,8 @@ func TestNamespacesGoWhenServersAreBack(t *testing.T) {
 // collectGarbage sees that what belongs to a deleted object goes.
 func collectGarbage(t *testing.T) {
 	t.Helper()
-	namespace := newNamespace(t)
-	objects := core(t).CoreV1().ConfigMaps(namespace)
+	namespace := env.NewNamespace(t)
+	objects := harness.Core(t, env.Admin()).CoreV1().ConfigMaps(namespace)
 	owner, err := objects.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "owner"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +113,7 @@ func collectGarbage(t *testing.T) {
 	if err := objects.Delete(t.Context(), owner.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "garbage to be collected", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "garbage to be collected", func(ctx context.Context) (bool, error) {
 		_, err := objects.Get(ctx, owned.Name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
@@ -120,9 +122,9 @@ func collectGarbage(t *testing.T) {
 // filledNamespace makes a namespace that is not ours and holds something.
 func filledNamespace(t *testing.T) string {
 	t.Helper()
-	namespace := newNamespace(t)
+	namespace := env.NewNamespace(t)
 	content := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "content"}}
-	if _, err := core(t).CoreV1().ConfigMaps(namespace).Create(t.Context(), content, metav1.CreateOptions{}); err != nil {
+	if _, err := harness.Core(t, env.Admin()).CoreV1().ConfigMaps(namespace).Create(t.Context(), content, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return namespace
@@ -130,15 +132,15 @@ func filledNamespace(t *testing.T) string {
 
 func deleteNamespace(t *testing.T, name string) {
 	t.Helper()
-	if err := core(t).CoreV1().Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+	if err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func awaitGone(t *testing.T, namespace string) {
 	t.Helper()
-	eventually(t, "namespace "+namespace+" to go", func(ctx context.Context) (bool, error) {
-		_, err := core(t).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	harness.Eventually(t, patience, "namespace "+namespace+" to go", func(ctx context.Context) (bool, error) {
+		_, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
 }

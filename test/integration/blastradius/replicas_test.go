@@ -88,7 +88,7 @@ func (l *load) served() int {
 func (l *load) more(t *testing.T, count int) {
 	t.Helper()
 	from := l.served()
-	eventually(t, "more reads", func(context.Context) (bool, error) { return l.served() >= from+count, nil })
+	harness.Eventually(t, patience, "more reads", func(context.Context) (bool, error) { return l.served() >= from+count, nil })
 }
 
 func readOnce(ctx context.Context, client *http.Client, url string) error {
@@ -125,7 +125,7 @@ func TestReplicasFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			first, second := env.StartServer(t, env.Database()), env.StartServer(t, env.Database())
 			balancer := env.Balance(t, first, second)
-			namespace := newNamespace(t)
+			namespace := env.NewNamespace(t)
 			store := newStore(t, namespace)
 			reads := startLoad(t, group+"/namespaces/"+namespace+"/stores/"+store.Name+"?resourceVersion=0")
 			began := time.Now()

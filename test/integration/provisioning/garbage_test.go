@@ -10,18 +10,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // Deleting the namespace of a tenant deletes the stores in it first, with all that they
 // own elsewhere, and ends. A protected store holds it up and is named.
 func TestNamespaceOfATenantGoes(t *testing.T) {
-	namespace, engine := newNamespace(t), tinyEngine(t, 600)
+	namespace, engine := env.NewNamespace(t), tinyEngine(t, 600)
 	startReplica(t, "a", &record{})
 	names := createMany(t, namespace, "shop", engine, 3)
 	protected := create(t, namespace, "protected", engine, func(s *v1alpha1.StoreSpec) { s.DeletionProtection = true })
 	allReady(t, namespace, append(names, protected.Name))
 	shops := map[string]bool{}
-	list, err := platform(t).Stores(namespace).List(t.Context(), metav1.ListOptions{})
+	list, err := harness.Platform(t, env.Admin()).Stores(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +30,11 @@ func TestNamespaceOfATenantGoes(t *testing.T) {
 		shops[store.Status.Namespace] = true
 	}
 
-	namespaces := core(t).CoreV1().Namespaces()
+	namespaces := harness.Core(t, env.Admin()).CoreV1().Namespaces()
 	if err := namespaces.Delete(t.Context(), namespace, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "the namespace to name the protected store", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "the namespace to name the protected store", func(ctx context.Context) (bool, error) {
 		found, err := namespaces.Get(ctx, namespace, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -46,7 +47,7 @@ func TestNamespaceOfATenantGoes(t *testing.T) {
 		return false, nil
 	})
 	change(t, namespace, protected.Name, func(s *v1alpha1.StoreSpec) { s.DeletionProtection = false })
-	eventually(t, 2*patience, "the namespace to go", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, 2*patience, "the namespace to go", func(ctx context.Context) (bool, error) {
 		_, err := namespaces.Get(ctx, namespace, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
@@ -60,10 +61,10 @@ func TestNamespaceOfATenantGoes(t *testing.T) {
 // The cluster's garbage collector takes stores as it takes everything else: what belongs
 // to a store goes with it, and a store with what it belongs to.
 func TestStoresAreCollected(t *testing.T) {
-	namespace, engine := newNamespace(t), tinyEngine(t, 600)
+	namespace, engine := env.NewNamespace(t), tinyEngine(t, 600)
 	startReplica(t, "a", &record{})
 	cleanUp(t, namespace)
-	configs := core(t).CoreV1().ConfigMaps(namespace)
+	configs := harness.Core(t, env.Admin()).CoreV1().ConfigMaps(namespace)
 	config := func(name string, owners ...metav1.OwnerReference) *corev1.ConfigMap {
 		made, err := configs.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners}}, metav1.CreateOptions{})
 		if err != nil {
@@ -78,7 +79,7 @@ func TestStoresAreCollected(t *testing.T) {
 		}
 	}
 	owner := config("owner")
-	stores := platform(t).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	owned, err := stores.Create(t.Context(), &v1alpha1.Store{
 		ObjectMeta: metav1.ObjectMeta{Name: "owned", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID}}},
 		Spec:       v1alpha1.StoreSpec{Engine: engine.Name, Host: "owned." + engine.Name + ".example.com"},
@@ -95,7 +96,7 @@ func TestStoresAreCollected(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone(t, namespace, owned.Name)
-	eventually(t, patience, "what belongs to the store", away("of-owned"))
+	harness.Eventually(t, patience, "what belongs to the store", away("of-owned"))
 
 	// In the foreground, what belongs to a store goes before it.
 	store := create(t, namespace, "foreground", engine)
@@ -111,7 +112,7 @@ func TestStoresAreCollected(t *testing.T) {
 	until(t, namespace, store.Name, patience, func(s *v1alpha1.Store) bool {
 		return len(s.Finalizers) == 1 && s.Finalizers[0] == metav1.FinalizerDeleteDependents
 	})
-	eventually(t, patience, "what belongs to the store to be deleted", func(ctx context.Context) (bool, error) {
+	harness.Eventually(t, patience, "what belongs to the store to be deleted", func(ctx context.Context) (bool, error) {
 		held, err = configs.Get(ctx, held.Name, metav1.GetOptions{})
 		return err == nil && held.DeletionTimestamp != nil, err
 	})

@@ -21,6 +21,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/test/internal/argocd"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // verdict is what GitOps tools take an object for.
@@ -119,7 +120,7 @@ func follow(t testing.TB, namespace string) *life {
 func (l *life) await(t testing.TB, name string, since int, what string, wanted func(*v1alpha1.Store) bool) *unstructured.Unstructured {
 	t.Helper()
 	var found *unstructured.Unstructured
-	eventually(t, patience, name+" to be "+what, func(context.Context) (bool, error) {
+	harness.Eventually(t, patience, name+" to be "+what, func(context.Context) (bool, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for _, object := range l.states[since:] {
@@ -159,7 +160,7 @@ func said(s *v1alpha1.Store, conditionType string) metav1.Condition {
 // GitOps tools take stores for what they are, whatever befalls them: never for done
 // before they sell as asked for, and for failed once waiting does not help.
 func TestGitOpsToolsJudgeStores(t *testing.T) {
-	namespace, patient, hasty, j := newNamespace(t), tinyEngine(t, 600), tinyEngine(t, 10), newJudge(t)
+	namespace, patient, hasty, j := env.NewNamespace(t), tinyEngine(t, 600), tinyEngine(t, 10), newJudge(t)
 	l := follow(t, namespace)
 	expect := func(name string, since int, what string, want verdict, is func(*v1alpha1.Store) bool) {
 		t.Helper()

@@ -7,30 +7,12 @@
 package provisioning
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 
-	"platform.dev/stores/pkg/storage/postgres/postgrestest"
 	"platform.dev/stores/test/internal/harness"
-	"platform.dev/stores/test/internal/process"
 )
 
 var env *harness.Environment
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	shared := &process.Scope{}
-	defer shared.End()
-	database := postgrestest.StartServer(shared, "fsync=off", "full_page_writes=off")
-	var err error
-	env, err = harness.Start(context.Background(), database.DSN())
-	defer env.Stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &env)) }

@@ -16,11 +16,12 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/provisioner"
+	"platform.dev/stores/test/internal/harness"
 )
 
 func credentials(t *testing.T, s *v1alpha1.Store) map[string][]byte {
 	t.Helper()
-	secret, err := core(t).CoreV1().Secrets(s.Status.Namespace).Get(t.Context(), provisioner.CredentialsSecret, metav1.GetOptions{})
+	secret, err := harness.Core(t, env.Admin()).CoreV1().Secrets(s.Status.Namespace).Get(t.Context(), provisioner.CredentialsSecret, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +31,13 @@ func credentials(t *testing.T, s *v1alpha1.Store) map[string][]byte {
 // A store's credentials are the same after retries, upgrades, upgrades that fail
 // and restarts of the provisioner.
 func TestNeverAgain22CredentialsStayTheSame(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 10), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 10), &record{}
 	r := startReplica(t, "a", record)
 	create(t, namespace, "flowers", engine)
 	first := credentials(t, ready(t, namespace, "flowers", metav1.ConditionTrue))
 	same := func(after string) {
 		t.Helper()
-		store, err := platform(t).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
+		store, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(t.Context(), "flowers", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +66,7 @@ func TestNeverAgain22CredentialsStayTheSame(t *testing.T) {
 
 // Whoever takes over knows everything that the user has asked for.
 func TestNeverAgain23NoInputLivesInMemory(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	first := startReplica(t, "first", record)
 	title := `Blumen & "Bäume" {{ .Values }} $(id)`
 	create(t, namespace, "flowers", engine, func(s *v1alpha1.StoreSpec) { s.DisplayName = title })
@@ -76,7 +77,7 @@ func TestNeverAgain23NoInputLivesInMemory(t *testing.T) {
 	startReplica(t, "second", record)
 	cleanUp(t, namespace)
 	store := ready(t, namespace, "flowers", metav1.ConditionTrue)
-	settings, err := core(t).CoreV1().ConfigMaps(store.Status.Namespace).Get(t.Context(), "settings", metav1.GetOptions{})
+	settings, err := harness.Core(t, env.Admin()).CoreV1().ConfigMaps(store.Status.Namespace).Get(t.Context(), "settings", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestNeverAgain23NoInputLivesInMemory(t *testing.T) {
 // Stores that failed, and were deleted and made again under the same name, leave
 // nothing behind.
 func TestNeverAgain24NothingIsOrphaned(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	startReplica(t, "a", record)
 	cleanUp(t, namespace)
 	var uids []string
@@ -104,7 +105,7 @@ func TestNeverAgain24NothingIsOrphaned(t *testing.T) {
 		remove(t, namespace, "flowers")
 		gone(t, namespace, "flowers")
 	}
-	namespaces, err := core(t).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{
+	namespaces, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{
 		LabelSelector: fmt.Sprintf("%s in (%s)", provisioner.LabelStoreUID, strings.Join(uids, ",")),
 	})
 	if err != nil {
@@ -118,12 +119,12 @@ func TestNeverAgain24NothingIsOrphaned(t *testing.T) {
 // What is deleted or changed of the release or of the namespace's own contents makes
 // the store not ready within five seconds, by name, and comes back.
 func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	startReplica(t, "a", record)
 	cleanUp(t, namespace)
 	create(t, namespace, "flowers", engine)
 	store := ready(t, namespace, "flowers", metav1.ConditionTrue)
-	deployments := core(t).AppsV1().Deployments(store.Status.Namespace)
+	deployments := harness.Core(t, env.Admin()).AppsV1().Deployments(store.Status.Namespace)
 	for _, test := range []struct {
 		name, want string
 		harm       func() error
@@ -132,32 +133,32 @@ func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
 			return deployments.Delete(t.Context(), "shop", metav1.DeleteOptions{})
 		}},
 		{"a deleted Service", "Service shop is gone.", func() error {
-			return core(t).CoreV1().Services(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
+			return harness.Core(t, env.Admin()).CoreV1().Services(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
 		}},
 		{"a deleted ConfigMap", "ConfigMap settings is gone.", func() error {
-			return core(t).CoreV1().ConfigMaps(store.Status.Namespace).Delete(t.Context(), "settings", metav1.DeleteOptions{})
+			return harness.Core(t, env.Admin()).CoreV1().ConfigMaps(store.Status.Namespace).Delete(t.Context(), "settings", metav1.DeleteOptions{})
 		}},
 		{"a changed ConfigMap", "ConfigMap settings was changed in data.title.", func() error {
-			_, err := core(t).CoreV1().ConfigMaps(store.Status.Namespace).Patch(t.Context(), "settings", types.MergePatchType,
+			_, err := harness.Core(t, env.Admin()).CoreV1().ConfigMaps(store.Status.Namespace).Patch(t.Context(), "settings", types.MergePatchType,
 				[]byte(`{"data":{"title":"mine"}}`), metav1.PatchOptions{})
 			return err
 		}},
 		{"a deleted ServiceAccount", "ServiceAccount shop is gone.", func() error {
-			return core(t).CoreV1().ServiceAccounts(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
+			return harness.Core(t, env.Admin()).CoreV1().ServiceAccounts(store.Status.Namespace).Delete(t.Context(), "shop", metav1.DeleteOptions{})
 		}},
 		{"the namespace without its default-deny policy", "NetworkPolicy store-default-deny is gone.", func() error {
-			return core(t).NetworkingV1().NetworkPolicies(store.Status.Namespace).Delete(t.Context(), "store-default-deny", metav1.DeleteOptions{})
+			return harness.Core(t, env.Admin()).NetworkingV1().NetworkPolicies(store.Status.Namespace).Delete(t.Context(), "store-default-deny", metav1.DeleteOptions{})
 		}},
 		{"the namespace with the policy opened", "NetworkPolicy store-default-deny was changed.", func() error {
-			_, err := core(t).NetworkingV1().NetworkPolicies(store.Status.Namespace).Patch(t.Context(), "store-default-deny", types.MergePatchType,
+			_, err := harness.Core(t, env.Admin()).NetworkingV1().NetworkPolicies(store.Status.Namespace).Patch(t.Context(), "store-default-deny", types.MergePatchType,
 				[]byte(`{"spec":{"egress":[{}]}}`), metav1.PatchOptions{})
 			return err
 		}},
 		{"the namespace without its quota", "ResourceQuota store-plan is gone.", func() error {
-			return core(t).CoreV1().ResourceQuotas(store.Status.Namespace).Delete(t.Context(), "store-plan", metav1.DeleteOptions{})
+			return harness.Core(t, env.Admin()).CoreV1().ResourceQuotas(store.Status.Namespace).Delete(t.Context(), "store-plan", metav1.DeleteOptions{})
 		}},
 		{"the namespace without the provisioner's rights", "RoleBinding stores-provisioner is gone.", func() error {
-			return core(t).RbacV1().RoleBindings(store.Status.Namespace).Delete(t.Context(), "stores-provisioner", metav1.DeleteOptions{})
+			return harness.Core(t, env.Admin()).RbacV1().RoleBindings(store.Status.Namespace).Delete(t.Context(), "stores-provisioner", metav1.DeleteOptions{})
 		}},
 		{"changed", "Deployment shop was changed in spec.template.spec.containers.", func() error {
 			_, err := deployments.Patch(t.Context(), "shop", types.StrategicMergePatchType,
@@ -166,7 +167,7 @@ func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			watcher, err := platform(t).Stores(namespace).Watch(t.Context(), metav1.ListOptions{ResourceVersion: store.ResourceVersion})
+			watcher, err := harness.Platform(t, env.Admin()).Stores(namespace).Watch(t.Context(), metav1.ListOptions{ResourceVersion: store.ResourceVersion})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,12 +201,12 @@ func TestNeverAgain26DriftIsSeenAndRepaired(t *testing.T) {
 // A store goes only when its namespace and its volumes are gone, and says until
 // then what is in the way.
 func TestNeverAgain27GoneMeansGone(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	startReplica(t, "a", record)
 	cleanUp(t, namespace)
 	create(t, namespace, "flowers", engine)
 	store := ready(t, namespace, "flowers", metav1.ConditionTrue)
-	settings, volumes := core(t).CoreV1().ConfigMaps(store.Status.Namespace), core(t).CoreV1().PersistentVolumes()
+	settings, volumes := harness.Core(t, env.Admin()).CoreV1().ConfigMaps(store.Status.Namespace), harness.Core(t, env.Admin()).CoreV1().PersistentVolumes()
 	if _, err := settings.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept", Finalizers: []string{"example.com/kept"}}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestNeverAgain27GoneMeansGone(t *testing.T) {
 	waits("example.com/kept")
 	free(t.Context())
 	waits("PersistentVolume " + volume.Name)
-	if _, err := core(t).CoreV1().Namespaces().Get(t.Context(), store.Status.Namespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Get(t.Context(), store.Status.Namespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the namespace: %v, want that it is gone", err)
 	}
 	removeVolume(t.Context())
@@ -252,14 +253,14 @@ func TestNeverAgain27GoneMeansGone(t *testing.T) {
 
 // A release whose record somebody has deleted holds no deletion up.
 func TestNeverAgain28UninstallCanBeRepeated(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	startReplica(t, "a", record)
 	cleanUp(t, namespace)
 	for _, policy := range []v1alpha1.DeletionPolicy{v1alpha1.DeletionPolicyDelete, v1alpha1.DeletionPolicyRetain} {
 		create(t, namespace, "flowers", engine, func(s *v1alpha1.StoreSpec) { s.DeletionPolicy = policy })
 		store := ready(t, namespace, "flowers", metav1.ConditionTrue)
 		change(t, namespace, "flowers", func(s *v1alpha1.StoreSpec) { s.Suspend = true })
-		if err := core(t).CoreV1().Secrets(store.Status.Namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{},
+		if err := harness.Core(t, env.Admin()).CoreV1().Secrets(store.Status.Namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{},
 			metav1.ListOptions{LabelSelector: "owner=helm"}); err != nil {
 			t.Fatal(err)
 		}

@@ -14,12 +14,13 @@ import (
 	"k8s.io/utils/ptr"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // A version that fails stops at the first store. The one after it comes to all that
 // follow in waves, never to too many at once, whoever decides and dies meanwhile.
 func TestRolloutGoesInWavesAndHalts(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 10), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 10), &record{}
 	first, second := startReplica(t, "first", record), startReplica(t, "second", record)
 	changeEngine(t, engine, func(s *v1alpha1.EngineSpec) {
 		s.Rollout = &v1alpha1.EngineRollout{
@@ -53,8 +54,8 @@ func TestRolloutGoesInWavesAndHalts(t *testing.T) {
 
 	most := countAtWork(t, namespace, "2.0")
 	changeEngine(t, engine, func(s *v1alpha1.EngineSpec) { s.DefaultVersion = "2.0" })
-	eventually(t, patience, "the second wave", func(ctx context.Context) (bool, error) {
-		e, err := platform(t).Engines().Get(ctx, engine.Name, metav1.GetOptions{})
+	harness.Eventually(t, patience, "the second wave", func(ctx context.Context) (bool, error) {
+		e, err := harness.Platform(t, env.Admin()).Engines().Get(ctx, engine.Name, metav1.GetOptions{})
 		return err == nil && e.Status.Rollout.Version == "2.0" && e.Status.Rollout.Wave == 2, err
 	})
 	first.kill()
@@ -92,7 +93,7 @@ func TestRolloutGoesInWavesAndHalts(t *testing.T) {
 // A rollout that is halted goes on when the version is corrected: the store that has
 // failed is tried again, and then the others come.
 func TestRolloutGoesOnAfterACorrection(t *testing.T) {
-	namespace, engine := newNamespace(t), tinyEngine(t, 10)
+	namespace, engine := env.NewNamespace(t), tinyEngine(t, 10)
 	startReplica(t, "a", &record{})
 	cleanUp(t, namespace)
 	changeEngine(t, engine, func(s *v1alpha1.EngineSpec) { s.Rollout = &v1alpha1.EngineRollout{PauseSeconds: ptr.To[int32](0)} })
@@ -124,13 +125,13 @@ func TestRolloutGoesOnAfterACorrection(t *testing.T) {
 
 func changeEngine(t *testing.T, engine *v1alpha1.Engine, edit func(*v1alpha1.EngineSpec)) {
 	t.Helper()
-	eventually(t, patience, "the change of engine "+engine.Name, func(ctx context.Context) (bool, error) {
-		e, err := platform(t).Engines().Get(ctx, engine.Name, metav1.GetOptions{})
+	harness.Eventually(t, patience, "the change of engine "+engine.Name, func(ctx context.Context) (bool, error) {
+		e, err := harness.Platform(t, env.Admin()).Engines().Get(ctx, engine.Name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
 		edit(&e.Spec)
-		_, err = platform(t).Engines().Update(ctx, e, metav1.UpdateOptions{})
+		_, err = harness.Platform(t, env.Admin()).Engines().Update(ctx, e, metav1.UpdateOptions{})
 		return err == nil, nil
 	})
 }
@@ -144,8 +145,8 @@ func rolledTo(t *testing.T, engine *v1alpha1.Engine, version string, phase v1alp
 			t.Logf("the engine's status is %+v, %+v", last.Status, last.Status.Rollout)
 		}
 	}()
-	eventually(t, patience, fmt.Sprintf("the rollout of %s to be %s", version, phase), func(ctx context.Context) (bool, error) {
-		e, err := platform(t).Engines().Get(ctx, engine.Name, metav1.GetOptions{})
+	harness.Eventually(t, patience, fmt.Sprintf("the rollout of %s to be %s", version, phase), func(ctx context.Context) (bool, error) {
+		e, err := harness.Platform(t, env.Admin()).Engines().Get(ctx, engine.Name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -158,7 +159,7 @@ func rolledTo(t *testing.T, engine *v1alpha1.Engine, version string, phase v1alp
 
 func storesIn(t *testing.T, namespace string) []v1alpha1.Store {
 	t.Helper()
-	list, err := platform(t).Stores(namespace).List(t.Context(), metav1.ListOptions{})
+	list, err := harness.Platform(t, env.Admin()).Stores(namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +194,7 @@ func waves(t *testing.T, namespace, version string) map[string]int {
 // it, from now until the function that it returns is called, which returns the most.
 func countAtWork(t *testing.T, namespace, version string) func() int {
 	t.Helper()
-	watcher, err := platform(t).Stores(namespace).Watch(t.Context(), metav1.ListOptions{})
+	watcher, err := harness.Platform(t, env.Admin()).Stores(namespace).Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 	"platform.dev/stores/test/internal/scan"
 	"platform.dev/stores/test/internal/tiny"
 )
@@ -57,7 +58,7 @@ func TestSecretsAreShownOnlyWhereAskedFor(t *testing.T) {
 	shop := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(shop.Close)
 	program := env.StartProvisioner(t, nil, "--storefront-address="+shop.Listener.Addr().String())
-	namespace, engine := newNamespace(t), discreetEngine(t)
+	namespace, engine := env.NewNamespace(t), discreetEngine(t)
 	cleanUp(t, namespace)
 	seen := &answers{all: map[string][]byte{}}
 	tenant := newTenant(t, namespace)
@@ -125,7 +126,7 @@ func TestSecretsAreShownOnlyWhereAskedFor(t *testing.T) {
 			secrets.Scan(t, where, body)
 		}
 	}
-	secrets.ScanReleases(t.Context(), t, core(t), store.Status.Namespace)
+	secrets.ScanReleases(t.Context(), t, harness.Core(t, env.Admin()), store.Status.Namespace)
 	scanPrograms(t, secrets, program.URL)
 
 	granted := &answers{all: map[string][]byte{}}
@@ -156,7 +157,7 @@ func discreetEngine(t *testing.T) *v1alpha1.Engine {
 		v1alpha1.Credential{Key: "key", Generate: &v1alpha1.RandomValue{Length: 64, Format: v1alpha1.RandomHex}},
 		v1alpha1.Credential{Key: "user", From: &email})
 	engine.Spec.AdminLogin = &v1alpha1.AdminLogin{UsernameKey: "user", PasswordKey: "password"}
-	if engine, err = platform(t).Engines().Create(t.Context(), engine, metav1.CreateOptions{}); err != nil {
+	if engine, err = harness.Platform(t, env.Admin()).Engines().Create(t.Context(), engine, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return engine
@@ -168,7 +169,7 @@ func newTenant(t *testing.T, namespace string) *rest.Config {
 	t.Helper()
 	name := "tenant-" + rand.String(8)
 	for _, role := range []string{"platform-stores-edit", "platform-stores-view", "edit"} {
-		if _, err := core(t).RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		if _, err := harness.Core(t, env.Admin()).RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: "tenant-"},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},

@@ -12,7 +12,7 @@ import (
 // Three replicas provision at once and never two on one store, also when one is
 // killed and one is stopped in the middle of its work for longer than its lease.
 func TestReplicasShareStoresAndNeverOne(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	a, b := startReplica(t, "a", record), startReplica(t, "b", record)
 	c := startReplica(t, "c", record)
 	cleanUp(t, namespace)
@@ -57,7 +57,7 @@ func TestReplicasShareStoresAndNeverOne(t *testing.T) {
 
 // A replica that leaves hands its stores over at once.
 func TestReplicaThatLeavesHandsOver(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	a, b := startReplica(t, "a", record), startReplica(t, "b", record)
 	cleanUp(t, namespace)
 	eventuallyHeld(t, a, b)

@@ -7,55 +7,22 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
-	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
-	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // patience bounds every wait without a promise of its own.
 const patience = time.Minute
 
-func platform(t testing.TB) typed.PlatformV1alpha1Interface {
-	t.Helper()
-	client, err := clientset.NewForConfig(env.Admin())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client.PlatformV1alpha1()
-}
-
-func core(t testing.TB) kubernetes.Interface {
-	t.Helper()
-	client, err := kubernetes.NewForConfig(env.Admin())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// newNamespace makes a namespace that is the test's own. Its stores are gone when
-// the test has ended, if a replica that is started later runs until then.
-func newNamespace(t testing.TB) string {
-	t.Helper()
-	namespace, err := core(t).CoreV1().Namespaces().Create(t.Context(),
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return namespace.Name
-}
-
 // cleanUp deletes the stores that are left when the test ends. Call it after all
 // replicas have been started that are to take part.
 func cleanUp(t testing.TB, namespace string) {
 	t.Helper()
-	stores := platform(t).Stores(namespace)
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		_ = stores.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
@@ -78,7 +45,7 @@ func create(t testing.TB, namespace, name string, engine *v1alpha1.Engine, edit 
 	for _, f := range edit {
 		f(&store.Spec)
 	}
-	created, err := platform(t).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
+	created, err := harness.Platform(t, env.Admin()).Stores(namespace).Create(t.Context(), store, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatalf("creating store %s: %v", name, err)
 	}
@@ -98,8 +65,8 @@ func createMany(t testing.TB, namespace, prefix string, engine *v1alpha1.Engine,
 // change edits a store's spec as a user does.
 func change(t testing.TB, namespace, name string, edit func(*v1alpha1.StoreSpec)) {
 	t.Helper()
-	stores := platform(t).Stores(namespace)
-	eventually(t, patience, "the change of store "+name, func(ctx context.Context) (bool, error) {
+	stores := harness.Platform(t, env.Admin()).Stores(namespace)
+	harness.Eventually(t, patience, "the change of store "+name, func(ctx context.Context) (bool, error) {
 		store, err := stores.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -116,7 +83,7 @@ func change(t testing.TB, namespace, name string, edit func(*v1alpha1.StoreSpec)
 // remove asks for a store to be deleted.
 func remove(t testing.TB, namespace, name string) {
 	t.Helper()
-	if err := platform(t).Stores(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+	if err := harness.Platform(t, env.Admin()).Stores(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,18 +91,10 @@ func remove(t testing.TB, namespace, name string) {
 // gone waits until a store is no more.
 func gone(t testing.TB, namespace, name string) {
 	t.Helper()
-	eventually(t, patience, "store "+name+" to go", func(ctx context.Context) (bool, error) {
-		_, err := platform(t).Stores(namespace).Get(ctx, name, metav1.GetOptions{})
+	harness.Eventually(t, patience, "store "+name+" to go", func(ctx context.Context) (bool, error) {
+		_, err := harness.Platform(t, env.Admin()).Stores(namespace).Get(ctx, name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
-}
-
-// eventually waits until done.
-func eventually(t testing.TB, timeout time.Duration, what string, done func(context.Context) (bool, error)) {
-	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, done); err != nil {
-		t.Fatalf("waiting for %s: %v", what, err)
-	}
 }
 
 func allReady(t testing.TB, namespace string, names []string) {
@@ -157,7 +116,7 @@ func ready(t testing.TB, namespace, name string, status metav1.ConditionStatus) 
 // until waits until a store is as done says.
 func until(t testing.TB, namespace, name string, timeout time.Duration, done func(*v1alpha1.Store) bool) *v1alpha1.Store {
 	t.Helper()
-	client := platform(t).Stores(namespace)
+	client := harness.Platform(t, env.Admin()).Stores(namespace)
 	var last *v1alpha1.Store
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
 		store, err := client.Get(ctx, name, metav1.GetOptions{})

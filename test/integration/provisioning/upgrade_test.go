@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 )
 
 // An upgrade that fails ends with what was there before, whoever dies meanwhile:
@@ -33,7 +34,7 @@ func TestUpgradeReturnsByItself(t *testing.T) {
 		}},
 	} {
 		t.Run(test.version, func(t *testing.T) {
-			namespace, engine, record := newNamespace(t), tinyEngine(t, 10), &record{}
+			namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 10), &record{}
 			first := startReplica(t, "first", record)
 			create(t, namespace, "flowers", engine)
 			store := ready(t, namespace, "flowers", metav1.ConditionTrue)
@@ -62,7 +63,7 @@ func TestUpgradeReturnsByItself(t *testing.T) {
 			second.kill()
 			third := startReplica(t, "third", record)
 			cleanUp(t, namespace)
-			eventually(t, patience, "the third replica to look at the store", func(context.Context) (bool, error) {
+			harness.Eventually(t, patience, "the third replica to look at the store", func(context.Context) (bool, error) {
 				return slices.ContainsFunc(record.all(), func(r request) bool {
 					return r.replica == third.name && r.namespace == store.Status.Namespace
 				}), nil
@@ -113,7 +114,7 @@ func assertReturned(t *testing.T, store *v1alpha1.Store, version, why string) {
 
 func shopOf(t *testing.T, store *v1alpha1.Store) *appsv1.Deployment {
 	t.Helper()
-	shop, err := core(t).AppsV1().Deployments(store.Status.Namespace).Get(t.Context(), "shop", metav1.GetOptions{})
+	shop, err := harness.Core(t, env.Admin()).AppsV1().Deployments(store.Status.Namespace).Get(t.Context(), "shop", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,14 +123,14 @@ func shopOf(t *testing.T, store *v1alpha1.Store) *appsv1.Deployment {
 
 // Another plan brings other bounds and other values.
 func TestPlanChange(t *testing.T) {
-	namespace, engine, record := newNamespace(t), tinyEngine(t, 600), &record{}
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
 	engine.Spec.Plans = append(engine.Spec.Plans, v1alpha1.EnginePlan{
 		Name:   "large",
 		Quota:  map[string]resource.Quantity{"limits.cpu": resource.MustParse("8")},
 		Limits: v1alpha1.ContainerLimits{Max: map[string]resource.Quantity{"cpu": resource.MustParse("4")}},
 		Values: &runtime.RawExtension{Raw: []byte(`{"port":8080}`)},
 	})
-	if _, err := platform(t).Engines().Update(t.Context(), engine, metav1.UpdateOptions{}); err != nil {
+	if _, err := harness.Platform(t, env.Admin()).Engines().Update(t.Context(), engine, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	startReplica(t, "a", record)
@@ -139,8 +140,8 @@ func TestPlanChange(t *testing.T) {
 
 	change(t, namespace, "flowers", func(s *v1alpha1.StoreSpec) { s.Plan = "large" })
 	store := ready(t, namespace, "flowers", metav1.ConditionTrue)
-	client := core(t).CoreV1()
-	eventually(t, patience, "the bounds of the larger plan, new ones too", func(ctx context.Context) (bool, error) {
+	client := harness.Core(t, env.Admin()).CoreV1()
+	harness.Eventually(t, patience, "the bounds of the larger plan, new ones too", func(ctx context.Context) (bool, error) {
 		quota, err := client.ResourceQuotas(store.Status.Namespace).Get(ctx, "store-plan", metav1.GetOptions{})
 		if err != nil {
 			return false, err

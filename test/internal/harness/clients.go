@@ -1,0 +1,75 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	clientset "platform.dev/stores/pkg/generated/clientset/versioned"
+	typed "platform.dev/stores/pkg/generated/clientset/versioned/typed/platform/v1alpha1"
+	"platform.dev/stores/pkg/storage/postgres/postgrestest"
+	"platform.dev/stores/test/internal/process"
+)
+
+// Main runs the tests of a package in an environment that they share, which env is set
+// to, with a PostgreSQL that loses data when it crashes. It returns the exit code.
+func Main(m *testing.M, env **Environment) int {
+	shared := &process.Scope{}
+	defer shared.End()
+	database := postgrestest.StartServer(shared, "fsync=off", "full_page_writes=off")
+	var err error
+	*env, err = Start(context.Background(), database.DSN())
+	defer (*env).Stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// Platform is a client of the platform's API.
+func Platform(t testing.TB, config *rest.Config) typed.PlatformV1alpha1Interface {
+	t.Helper()
+	client, err := clientset.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.PlatformV1alpha1()
+}
+
+// Core is a client of Kubernetes' own API.
+func Core(t testing.TB, config *rest.Config) kubernetes.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// NewNamespace makes a namespace that is the test's own.
+func (e *Environment) NewNamespace(t testing.TB) string {
+	t.Helper()
+	namespace, err := Core(t, e.Admin()).CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// Eventually waits until done holds. An error of done fails the test at once.
+func Eventually(t testing.TB, timeout time.Duration, what string, done func(context.Context) (bool, error)) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, done); err != nil {
+		t.Fatalf("waiting for %s: %v", what, err)
+	}
+}
