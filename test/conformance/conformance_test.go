@@ -3,6 +3,8 @@ package conformance
 import (
 	"io"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -51,4 +53,22 @@ func TestConventions(t *testing.T) {
 		}
 		found.print(output, names...)
 	})
+}
+
+// The suite checks whatever server its flags lead to.
+func TestFlags(t *testing.T) {
+	if *kubeconfig != "" {
+		t.Skip("This is a run by flags.")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample := servers[1]
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestConventions$/./^(01|09|26|44)-", "-kubeconfig="+sample.Kubeconfig,
+		"-kubectl="+sample.Kubectl, "-description=testdata/flunders.yaml")
+	output, err := cmd.CombinedOutput()
+	if want := sample.String() + ": 3/44\n  44-health: not supported"; err != nil || !strings.Contains(string(output), want) {
+		t.Errorf("error %v and no %q in\n%s", err, want, output)
+	}
 }
