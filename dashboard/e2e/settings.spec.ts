@@ -70,7 +70,7 @@ test('an engine that the dashboard knows nothing of is asked for what it takes',
     await expect(theme).toHaveAccessibleDescription(/[Rr]equired/);
     await expect(theme).toBeFocused();
     await expect(products).toHaveAccessibleDescription(/integer/);
-    await expect(regions).toHaveAccessibleDescription(/should match/);
+    await expect(regions).toHaveAccessibleDescription(/must match/);
     await theme.selectOption('dark');
     await products.fill('500');
     await next(page);
@@ -143,7 +143,7 @@ for (const [engine, title] of [['medusa', /Medusa/], ['woocommerce', /WooCommerc
     await currency.fill('euros');
     await next(page);
     await expect(currency).toBeFocused();
-    await expect(currency).toHaveAccessibleDescription(/should match/);
+    await expect(currency).toHaveAccessibleDescription(/must match/);
     await currency.fill('usd');
     await page.getByLabel('Sample products').selectOption({ label: 'No' });
     await next(page);
