@@ -15,7 +15,6 @@ import (
 // that sells, or is about to, costs the API server its watches and no more.
 type rested struct {
 	state
-	at time.Time
 	// release is the newest revision.
 	release *helm.Release
 }
@@ -38,13 +37,13 @@ func (a *attempt) stateOf(change int64) state {
 // with that.
 func (c *Controller) rests(a *attempt) (again time.Duration, ok bool) {
 	// Before anything is read: what changes later is looked at once more.
-	a.foundation = rested{state: a.stateOf(c.watches.lastButRuns(a.namespace)), at: c.now()}
-	a.rest = rested{state: a.stateOf(c.watches.lastOfAll(a.namespace)), at: c.now()}
-	if a.memory.founded.covers(a.foundation.state, a.foundation.at) {
+	a.foundation = rested{state: a.stateOf(c.watches.lastButRuns(a.namespace))}
+	a.rest = rested{state: a.stateOf(c.watches.lastOfAll(a.namespace))}
+	if a.memory.founded.covers(a.foundation.state) {
 		a.foundation, a.founded = a.memory.founded, true
 		a.release, a.releaseRead = a.foundation.release, true
 	}
-	if a.memory.rested.covers(a.rest.state, a.rest.at) {
+	if a.memory.rested.covers(a.rest.state) {
 		if !a.isTrue(v1alpha1.ConditionReady) {
 			a.rest, a.firstStep = a.memory.rested, slices.Index(stepNames, v1alpha1.ConditionStorefrontReady)
 			a.release, a.releaseRead = a.rest.release, true
@@ -75,8 +74,5 @@ func (a *attempt) noteRest() {
 	}
 }
 
-// covers is true if all is as it was. It is believed for as long as all else is that
-// nobody watches.
-func (r rested) covers(s state, now time.Time) bool {
-	return r.state == s && s.change != 0 && now.Sub(r.at) < reapplyAfter
-}
+// covers is true if all is as it was, and somebody watches it.
+func (r rested) covers(s state) bool { return r.state == s && s.change != 0 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,8 @@ type watchedKind struct {
 	// counts says that the object is rewritten as what it counts changes: only its end
 	// is told.
 	counts bool
+	// counted is the beginning of the names of objects of which the same is true.
+	counted string
 }
 
 var watched = []watchedKind{
@@ -59,7 +62,7 @@ var watched = []watchedKind{
 	{GroupVersionResource: batchv1.SchemeGroupVersion.WithResource("jobs"), kind: "Job", confidential: true, runs: true},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("pods"), kind: "Pod", confidential: true, runs: true},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"), kind: "PersistentVolumeClaim", runs: true},
-	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), kind: "Secret", confidential: true, always: true, ours: true},
+	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("secrets"), kind: "Secret", confidential: true, always: true, counted: "sh.helm.release."},
 	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("ingresses"), kind: "Ingress", ours: true, rests: true},
 	{GroupVersionResource: networkingv1.SchemeGroupVersion.WithResource("networkpolicies"), kind: "NetworkPolicy", ours: true, rests: true},
 	{GroupVersionResource: corev1.SchemeGroupVersion.WithResource("services"), kind: "Service", ours: true, rests: true},
@@ -376,7 +379,7 @@ func (w *watches) note(kind *watchedKind, namespace, name, version string, gone 
 		return false
 	}
 	k.version, k.gone = version, gone
-	if kind.counts && !gone {
+	if (kind.counts || kind.counted != "" && strings.HasPrefix(name, kind.counted)) && !gone {
 		return false
 	}
 	w.changes++

@@ -148,6 +148,10 @@ func TestNewsIsWhatOthersDo(t *testing.T) {
 			seen(deployment, "11")
 			see(deployment, "12", false)
 		}, false, true},
+		{"a Secret", func(see func(string, string, bool), seen func(string, string)) {
+			seen("Secret", "11")
+			see("Secret", "12", false)
+		}, false, true},
 		{"what a quota counts", func(see func(string, string, bool), seen func(string, string)) {
 			seen("ResourceQuota", "11")
 			see("ResourceQuota", "12", false)
@@ -244,4 +248,25 @@ func kindNamed(t *testing.T, name string) *watchedKind {
 
 func partial(version string) *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "shop", ResourceVersion: version}}
+}
+
+// Helm writes its revisions all the time; that one is gone is news.
+func TestOnlyTheEndOfARevisionIsNews(t *testing.T) {
+	t.Parallel()
+	w := watching(t)
+	into := &changes{watches: w, kind: kindNamed(t, "Secret")}
+	revision := func(version string) *metav1.PartialObjectMetadata {
+		object := partial(version)
+		object.Name = "sh.helm.release.v1.shop.v1"
+		return object
+	}
+	before := w.lastOfAll(testNamespace)
+	_ = into.tell(revision("11"), false)
+	_ = into.tell(revision("12"), false)
+	if w.lastOfAll(testNamespace) != before {
+		t.Error("a revision that is written is news")
+	}
+	if _ = into.tell(revision("13"), true); w.lastOfAll(testNamespace) == before {
+		t.Error("a revision that is gone is no news")
+	}
 }

@@ -268,3 +268,22 @@ func TestNeverAgain28UninstallCanBeRepeated(t *testing.T) {
 		gone(t, namespace, "flowers")
 	}
 }
+
+// Helm's record of a release is missed at once, and made again.
+func TestDeletedRecordIsMadeAgain(t *testing.T) {
+	namespace, engine, record := env.NewNamespace(t), tinyEngine(t, 600), &record{}
+	startReplica(t, "a", record)
+	cleanUp(t, namespace)
+	create(t, namespace, "flowers", engine)
+	store := ready(t, namespace, "flowers", metav1.ConditionTrue)
+	secrets := harness.Core(t, env.Admin()).CoreV1().Secrets(store.Status.Namespace)
+	ofHelm := metav1.ListOptions{LabelSelector: "owner=helm"}
+	if err := secrets.DeleteCollection(t.Context(), metav1.DeleteOptions{}, ofHelm); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, patience, "a record of the release", func(ctx context.Context) (bool, error) {
+		list, err := secrets.List(ctx, ofHelm)
+		return err == nil && len(list.Items) > 0, err
+	})
+	ready(t, namespace, "flowers", metav1.ConditionTrue)
+}
