@@ -126,14 +126,7 @@ func checkEvents(t *T) {
 }
 
 func checkNamespaceDeletion(t *T) {
-	live := map[string]any{}
-	if t.Controller != nil {
-		live = t.Controller.Live
-	}
-	object := t.create(live)
-	if t.Controller != nil {
-		object = t.finish(object)
-	}
+	object := t.live()
 	held := t.held()
 	namespaces := t.core.CoreV1().Namespaces()
 	t.must(namespaces.Delete(t.Context(), t.namespace(), metav1.DeleteOptions{}))

@@ -41,6 +41,14 @@ func finished(object *unstructured.Unstructured) bool {
 	return observedGeneration(object) == object.GetGeneration() && meta.IsStatusConditionTrue(conditions(object), "Ready")
 }
 
+// live creates an object, and waits for its controller to have done all, if it has one.
+func (t *T) live() *unstructured.Unstructured {
+	if t.Controller == nil {
+		return t.create()
+	}
+	return t.finish(t.create(t.Controller.Live))
+}
+
 // finish waits until the controller has done what the object asks for.
 func (t *T) finish(object *unstructured.Unstructured) *unstructured.Unstructured {
 	t.eventually(object.GetName()+" to be ready", func(ctx context.Context) (bool, error) {

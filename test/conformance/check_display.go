@@ -167,14 +167,7 @@ func checkSelectors(t *T) {
 }
 
 func checkDescribe(t *T) {
-	live := map[string]any{}
-	if t.Controller != nil {
-		live = t.Controller.Live
-	}
-	object := t.create(live)
-	if t.Controller != nil {
-		object = t.finish(object)
-	}
+	object := t.live()
 	described := t.runs("", "describe", t.Resource+"."+t.Group, object.GetName())
 	t.contains(described, object.GetName(), t.namespace(), t.Kind, "Events:", get(object, t.Mutable.Path))
 	for _, c := range conditions(object) {

@@ -108,14 +108,7 @@ func checkDefaults(t *T) {
 const maxBytes = 16 << 10
 
 func checkSize(t *T) {
-	live := map[string]any{}
-	if t.Controller != nil {
-		live = t.Controller.Live
-	}
-	object := t.create(live)
-	if t.Controller != nil {
-		object = t.finish(object)
-	}
+	object := t.live()
 	if size := len(encode(object.Object)); size > maxBytes {
 		t.Errorf("an object has %d bytes, want at most %d", size, maxBytes)
 	}
