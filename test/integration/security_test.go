@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -327,26 +326,7 @@ func creations(log []byte, namespace string) []auditv1.Event {
 // send makes one plain request and returns its status and body.
 func send(t testing.TB, config *rest.Config, method, path string, header http.Header) (int, string) {
 	t.Helper()
-	client, err := rest.HTTPClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, config.Host+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header = header
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(body)
+	return harness.Request(ctx, t, config, method, path, header, "")
 }

@@ -3,7 +3,10 @@ package harness
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +75,29 @@ func Eventually(t testing.TB, timeout time.Duration, what string, done func(cont
 	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, done); err != nil {
 		t.Fatalf("waiting for %s: %v", what, err)
 	}
+}
+
+// Request makes one plain request and returns the status and the body of its answer.
+func Request(ctx context.Context, t testing.TB, config *rest.Config, method, path string, header http.Header, body string) (int, string) {
+	t.Helper()
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, method, config.Host+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(answer)
 }
