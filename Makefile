@@ -27,7 +27,9 @@ stop: ## Stop the local cluster and remove all that it made
 	@if [ -x $(BIN)/localcluster ]; then $(BIN)/localcluster stop; fi
 
 .PHONY: test
-test: packages verify-generate lint dashboard unit integration test-conformance e2e ## Set everything up and run every test
+test: packages verify-generate lint dashboard unit integration test-conformance ## Set everything up and run every test
+	@# Stores mostly wait: the fuzz tests have what they leave of the processors.
+	$(MAKE) --jobs=2 e2e fuzz
 
 .PHONY: packages
 packages:
