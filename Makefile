@@ -63,6 +63,7 @@ fuzz: ## Look for inputs that break what reads what others wrote: a minute for e
 .PHONY: integration
 integration: packages build ## Test the API server behind a real kube-apiserver, and the benchmarks
 	go test ./test/integration/... ./test/bench/...
+	go test -run='^$$' -bench=. -benchtime=1x ./test/bench/api
 	go test -count=1 ./test/crash
 
 .PHONY: test-conformance
@@ -98,6 +99,10 @@ bench-storage-growth: packages ## See what operations cost on up to a million ob
 .PHONY: bench-provision
 bench-provision: packages $(BIN)/etcd $(BIN)/helm-controller $(BIN)/kwok ## Provision 100 and 1,000 stores beside Flux's helm-controller, and 10,000 alone: half an hour, or BENCH='-stores 100'
 	go run ./test/bench/provision $(or $(BENCH),-stores 100,1000,10000 -on-node 100,1000 -output docs/benchmarks/provision.md)
+
+.PHONY: bench-api
+bench-api: packages build $(BIN)/sample-apiserver ## See what requests through a cluster cost, beside its own resources and kubernetes' sample-apiserver: four minutes
+	go test -run='^$$' -bench=. -benchtime=3s -count=3 -timeout=30m ./test/bench/api
 
 $(BIN)/etcd:
 	mkdir -p $(@D)

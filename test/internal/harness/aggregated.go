@@ -104,6 +104,9 @@ func (a *Aggregated) StopStorage() { a.etcd.Stop(stopGrace) }
 // Storage is the endpoint of the server's etcd.
 func (a *Aggregated) Storage() string { return etcdEndpoint(a.folder) }
 
+// PID is the server's process.
+func (a *Aggregated) PID() int { return a.running.PID() }
+
 // Log is the path of the server's log.
 func (a *Aggregated) Log() string { return filepath.Join(a.e.logs, a.name+".log") }
 
