@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
+	"platform.dev/stores/test/internal/harness"
 	"platform.dev/stores/test/internal/scan"
 )
 
@@ -139,24 +140,8 @@ func makeTenant(t *testing.T, name string) *rest.Config {
 
 func get(t *testing.T, as *rest.Config, path, accept string) (body []byte, status int) {
 	t.Helper()
-	client, err := rest.HTTPClientFor(as)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, as.Host+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Accept", accept)
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if body, err = io.ReadAll(response.Body); err != nil {
-		t.Fatal(err)
-	}
-	return body, response.StatusCode
+	status, answer := harness.Request(t.Context(), t, as, http.MethodGet, path, http.Header{"Accept": {accept}}, "")
+	return []byte(answer), status
 }
 
 func scanEvents(t *testing.T, s *scan.Scanner, namespace string) {

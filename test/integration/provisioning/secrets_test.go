@@ -2,7 +2,6 @@ package provisioning
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,20 +73,7 @@ func TestSecretsAreShownOnlyWhereAskedFor(t *testing.T) {
 	const merge, dry = "application/merge-patch+json", "?dryRun=All"
 	ask := func(method, path, contentType, body string) {
 		t.Helper()
-		client, err := rest.HTTPClientFor(tenant)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request, err := http.NewRequestWithContext(t.Context(), method, tenant.Host+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", contentType)
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
+		harness.Request(t.Context(), t, tenant, method, path, http.Header{"Content-Type": {contentType}}, body)
 	}
 	// What a tenant does with a store, and what goes wrong with it.
 	ask(http.MethodPatch, path+dry, merge, `{"spec":{"version":"2.0","displayName":"Roses"}}`)
@@ -220,29 +206,10 @@ func scanPrograms(t *testing.T, secrets *scan.Scanner, provisioner string) {
 		secrets.Scan(t, file, content)
 	}
 	for _, config := range []*rest.Config{env.Server().As(env.Admin()), {Host: provisioner}} {
-		secrets.Scan(t, "the metrics of "+config.Host, metrics(t, config))
+		status, metrics := harness.Request(t.Context(), t, config, http.MethodGet, "/metrics", nil, "")
+		if status != http.StatusOK {
+			t.Fatalf("metrics of %s: status %d", config.Host, status)
+		}
+		secrets.Scan(t, "the metrics of "+config.Host, []byte(metrics))
 	}
-}
-
-func metrics(t *testing.T, config *rest.Config) []byte {
-	t.Helper()
-	client, err := rest.HTTPClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, config.Host+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("metrics of %s: %s, %v", config.Host, response.Status, err)
-	}
-	return body
 }
