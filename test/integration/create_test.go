@@ -86,7 +86,7 @@ func TestCreateIgnoresWhatOnlyTheServerKnows(t *testing.T) {
 func TestNeverAgain01OwnerIsTheAuthenticatedUser(t *testing.T) {
 	t.Parallel()
 	namespace, engine := env.NewNamespace(t), newEngine(t)
-	allow(t, "alice", namespace, "platform-stores-edit")
+	env.Allow(t, "alice", namespace, "platform-stores-edit")
 	impersonating := env.Admin()
 	impersonating.Impersonate = rest.ImpersonationConfig{UserName: "alice"}
 	tests := []struct {
@@ -169,7 +169,7 @@ func TestCreateOfExistingNameChangesNothing(t *testing.T) {
 	t.Parallel()
 	namespace, engine := env.NewNamespace(t), newEngine(t)
 	first := create(t, namespace, newStore("flowers", engine))
-	allow(t, "mallory", namespace, "platform-stores-edit")
+	env.Allow(t, "mallory", namespace, "platform-stores-edit")
 	mallory := harness.Platform(t, env.User("mallory")).Stores(namespace)
 
 	second := newStore("flowers", engine)

@@ -95,8 +95,8 @@ func TestCredentials(t *testing.T) {
 	t.Parallel()
 	const password = "a-passw0rd-that-only-some-see"
 	namespace, engine := env.NewNamespace(t), newEngineWithLogin(t)
-	allow(t, "alice", namespace, "platform-stores-edit")
-	allow(t, "viewer", namespace, "platform-stores-view")
+	env.Allow(t, "alice", namespace, "platform-stores-edit")
+	env.Allow(t, "viewer", namespace, "platform-stores-view")
 	alice, viewer := harness.Platform(t, env.User("alice")).Stores(namespace), harness.Platform(t, env.User("viewer")).Stores(namespace)
 	store := create(t, namespace, newStore("flowers", engine))
 

@@ -133,9 +133,9 @@ func newTokenOf(t testing.TB, namespace, name string, editor bool) string {
 	}
 	user := "system:serviceaccount:" + namespace + ":" + name
 	if editor {
-		allow(t, user, namespace, "platform-stores-edit")
+		env.Allow(t, user, namespace, "platform-stores-edit")
 	}
-	allow(t, user, namespace, "platform-stores-view") // what is waited for comes last
+	env.Allow(t, user, namespace, "platform-stores-view") // what is waited for comes last
 	token, err := core.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

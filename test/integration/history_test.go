@@ -100,8 +100,8 @@ func remove(t testing.TB, store *v1alpha1.Store) {
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	namespace, engine := env.NewNamespace(t), newEngine(t)
-	allow(t, "alice", namespace, "platform-stores-edit")
-	allow(t, "alice", namespace, "platform-stores-view")
+	env.Allow(t, "alice", namespace, "platform-stores-edit")
+	env.Allow(t, "alice", namespace, "platform-stores-view")
 	before := create(t, namespace, newStore("flowers", engine))
 	remove(t, before)
 	begin := time.Now()
@@ -287,7 +287,7 @@ func TestHistoryOfADeletedStore(t *testing.T) {
 func TestNeverAgain05HistoryIsCheckedPerStore(t *testing.T) {
 	t.Parallel()
 	mine, yours, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
-	allow(t, "history-tenant", mine, "platform-stores-view")
+	env.Allow(t, "history-tenant", mine, "platform-stores-view")
 	create(t, mine, newStore("mine", engine))
 	create(t, yours, newStore("yours", engine))
 	tenant := env.User("history-tenant")

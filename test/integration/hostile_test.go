@@ -111,7 +111,7 @@ func residentMiB(t *testing.T, pid int) int {
 func TestHostilePositions(t *testing.T) {
 	t.Parallel()
 	mine, yours, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
-	allow(t, "tenant-of-positions", mine, "platform-stores-view")
+	env.Allow(t, "tenant-of-positions", mine, "platform-stores-view")
 	for _, namespace := range []string{mine, yours} {
 		for _, name := range []string{"a", "b", "c"} {
 			create(t, namespace, newStore(name+"-"+namespace, engine))

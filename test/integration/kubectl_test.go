@@ -228,7 +228,7 @@ func TestKubectlWrites(t *testing.T) {
 func TestKubectlCanI(t *testing.T) {
 	t.Parallel()
 	k := newKubectl(t)
-	allow(t, "alice", k.namespace, "platform-stores-view")
+	env.Allow(t, "alice", k.namespace, "platform-stores-view")
 	harness.Eventually(t, patience, "the user's rights", func(context.Context) (bool, error) {
 		return k.try("", "auth", "can-i", "list", "stores.platform.dev", "--as=alice").code == 0, nil
 	})

@@ -205,7 +205,7 @@ func TestKubectlStoreLogs(t *testing.T) {
 	k, engine := newPlugin(t), newEngineWithLogin(t)
 	store := provision(t, create(t, k.namespace, newStore("flowers", engine)), "unused")
 	k.refuse("", []string{"store", "logs", "flowers"}, `error: store "flowers" has no pods in namespace "`+store.Status.Namespace+`"`)
-	allow(t, "log-reader", k.namespace, "platform-stores-view")
+	env.Allow(t, "log-reader", k.namespace, "platform-stores-view")
 	harness.Eventually(t, patience, "the user's rights", func(context.Context) (bool, error) {
 		r := k.try("", "store", "logs", "flowers", "--as=log-reader")
 		return r.code == 1 && strings.Contains(r.stderr, "Error from server (Forbidden): you may not read the pods of store \"flowers\""), nil

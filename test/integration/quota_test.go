@@ -25,8 +25,8 @@ import (
 func newUser(t *testing.T, namespace string) string {
 	t.Helper()
 	user := "user-" + rand.String(8)
-	allow(t, user, namespace, "platform-stores-edit")
-	allow(t, user, namespace, "platform-stores-view")
+	env.Allow(t, user, namespace, "platform-stores-edit")
+	env.Allow(t, user, namespace, "platform-stores-view")
 	return user
 }
 
@@ -278,8 +278,8 @@ func TestQuotaSubjects(t *testing.T) {
 	t.Parallel()
 	namespace, other, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
 	user := newUser(t, namespace)
-	allow(t, user, other, "platform-stores-edit")
-	allow(t, user, other, "platform-stores-view")
+	env.Allow(t, user, other, "platform-stores-edit")
+	env.Allow(t, user, other, "platform-stores-view")
 	group := "group-" + rand.String(8)
 	review := func(namespace string) v1alpha1.SelfStoreQuotaReviewStatus {
 		t.Helper()

@@ -25,8 +25,8 @@ func rollBack(t testing.TB, config *rest.Config, store *v1alpha1.Store, revision
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	namespace, engine := env.NewNamespace(t), newEngine(t)
-	allow(t, "alice", namespace, "platform-stores-edit")
-	allow(t, "alice", namespace, "platform-stores-view")
+	env.Allow(t, "alice", namespace, "platform-stores-edit")
+	env.Allow(t, "alice", namespace, "platform-stores-view")
 	created := create(t, namespace, newStore("flowers", engine))
 	edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Plan, s.Spec.DisplayName = "large", "Roses" })
 	changed := edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Labels = map[string]string{"tier": "gold"} })
@@ -80,7 +80,7 @@ func managedBy(store *v1alpha1.Store, manager string) bool {
 func TestRollbackKeepsTheOwner(t *testing.T) {
 	t.Parallel()
 	namespace, engine := env.NewNamespace(t), newEngine(t)
-	allow(t, "florist", namespace, "platform-stores-edit")
+	env.Allow(t, "florist", namespace, "platform-stores-edit")
 	var created *v1alpha1.Store
 	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() (err error) {
 		created, err = harness.Platform(t, env.User("florist")).Stores(namespace).Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})

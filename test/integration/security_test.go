@@ -89,8 +89,8 @@ var verbs = map[string]func(context.Context, typed.StoreInterface, *v1alpha1.Sto
 func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 	t.Parallel()
 	mine, yours := env.NewNamespace(t), env.NewNamespace(t)
-	allow(t, "tenant", mine, "platform-stores-edit")
-	allow(t, "tenant", mine, "platform-stores-view")
+	env.Allow(t, "tenant", mine, "platform-stores-edit")
+	env.Allow(t, "tenant", mine, "platform-stores-view")
 	store := create(t, yours, newStore("flowers", newEngine(t)))
 	tenant := env.User("tenant")
 	harness.Eventually(t, patience, "the tenant's rights", untilAllowed(func() error {
@@ -150,7 +150,7 @@ func TestNeverAgain03EveryVerbIsChecked(t *testing.T) {
 func TestNeverAgain07TenantsSeeTheirOwn(t *testing.T) {
 	t.Parallel()
 	mine, yours, engine := env.NewNamespace(t), env.NewNamespace(t), newEngine(t)
-	allow(t, "tenant", mine, "platform-stores-view")
+	env.Allow(t, "tenant", mine, "platform-stores-view")
 	create(t, yours, newStore("yours", engine))
 	create(t, mine, newStore("mine", engine))
 	stores := harness.Platform(t, env.User("tenant")).Stores(mine)
@@ -225,7 +225,7 @@ func TestNeverAgain01ForgedFrontProxyHeaders(t *testing.T) {
 func TestAuditTellsWhoCreatedTheStore(t *testing.T) {
 	t.Parallel()
 	namespace, engine := env.NewNamespace(t), newEngine(t)
-	allow(t, "alice", namespace, "platform-stores-edit")
+	env.Allow(t, "alice", namespace, "platform-stores-edit")
 	alice := harness.Platform(t, env.User("alice")).Stores(namespace)
 	harness.Eventually(t, patience, "the user's rights", untilAllowed(func() error {
 		_, err := alice.Create(t.Context(), newStore("flowers", engine), metav1.CreateOptions{})

@@ -17,7 +17,7 @@ import (
 func TestFieldSelectors(t *testing.T) {
 	t.Parallel()
 	namespace, engine, other := env.NewNamespace(t), newEngine(t), newEngine(t)
-	allow(t, "alice", namespace, "platform-stores-edit")
+	env.Allow(t, "alice", namespace, "platform-stores-edit")
 	create(t, namespace, newStore("small", engine))
 	large := newStore("large", engine)
 	large.Spec.Plan = "large"

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -102,19 +101,6 @@ func setReady(t testing.TB, store *v1alpha1.Store, status metav1.ConditionStatus
 		t.Fatalf("updating the status of store %q: %v", store.Name, err)
 	}
 	return updated
-}
-
-// allow gives a user a ClusterRole in a namespace and waits until it counts.
-func allow(t testing.TB, user, namespace, role string) {
-	t.Helper()
-	binding := &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
-	}
-	if _, err := harness.Core(t, env.Admin()).RbacV1().RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // untilAllowed repeats do until it is not refused: rights take a moment to reach

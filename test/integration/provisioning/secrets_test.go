@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/kubernetes"
@@ -155,13 +154,7 @@ func newTenant(t *testing.T, namespace string) *rest.Config {
 	t.Helper()
 	name := "tenant-" + rand.String(8)
 	for _, role := range []string{"platform-stores-edit", "platform-stores-view", "edit"} {
-		if _, err := harness.Core(t, env.Admin()).RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{GenerateName: "tenant-"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
-		}, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		env.Allow(t, name, namespace, role)
 	}
 	return env.User(name)
 }
