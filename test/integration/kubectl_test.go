@@ -1,12 +1,16 @@
 package integration
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +18,7 @@ import (
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/test/internal/harness"
+	"platform.dev/stores/test/internal/process"
 )
 
 // kubectl runs the real kubectl in a namespace as an administrator.
@@ -38,12 +43,19 @@ func newKubectl(t testing.TB) *kubectl {
 	return k
 }
 
+// variables are what kubectl needs of its environment.
+func (k *kubectl) variables() []string {
+	return []string{
+		"KUBECONFIG=" + k.kubeconfig, "KUBECACHEDIR=" + filepath.Dir(k.kubeconfig),
+		"PATH=" + k.path + string(filepath.ListSeparator) + os.Getenv("PATH"),
+	}
+}
+
 func (k *kubectl) command(args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(k.t.Context(), 2*patience)
 	k.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, env.Kubectl(), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "KUBECACHEDIR="+filepath.Dir(k.kubeconfig),
-		"PATH="+k.path+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), k.variables()...)
 	return cmd
 }
 
@@ -80,6 +92,59 @@ func (k *kubectl) refuse(stdin string, args []string, parts ...string) {
 		k.t.Errorf("kubectl %s succeeded:\n%s", strings.Join(args, " "), r.stdout)
 	}
 	contains(k.t, r.stderr, parts...)
+}
+
+// followed is a kubectl that prints line after line until it is interrupted.
+type followed struct {
+	*process.Process
+	t    testing.TB
+	read int // how many lines
+}
+
+// follow starts a command that ends with the test, if not before.
+func (k *kubectl) follow(args ...string) *followed {
+	k.t.Helper()
+	// env becomes the program that it is given.
+	running, err := process.Start("kubectl "+strings.Join(args, " "), filepath.Join(k.t.TempDir(), "kubectl.log"), "env",
+		slices.Concat(k.variables(), []string{env.Kubectl()}, args)...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { running.Stop(0) })
+	return &followed{Process: running, t: k.t}
+}
+
+// expect waits for one more line, which must have the parts.
+func (f *followed) expect(parts ...string) {
+	f.t.Helper()
+	var line string
+	if err := f.WaitFor(f.t.Context(), func(context.Context) error {
+		output, err := f.Log()
+		lines := strings.SplitAfter(string(output), "\n")
+		if len(lines) < f.read+2 {
+			return cmp.Or(err, errors.New("no line is printed"))
+		}
+		line = lines[f.read]
+		return nil
+	}); err != nil {
+		f.t.Fatalf("%v, want a line with %v", err, parts)
+	}
+	f.read++
+	contains(f.t, line, parts...)
+}
+
+// interrupt ends the command as Ctrl-C does.
+func (f *followed) interrupt() {
+	f.t.Helper()
+	f.Signal(syscall.SIGINT)
+	select {
+	case <-f.Exited():
+	case <-time.After(patience):
+		f.t.Fatal("an interrupt does not end it")
+	}
+	if code := f.ExitCode(); code != 130 {
+		f.t.Errorf("exit code %d after an interrupt, want 130", code)
+	}
 }
 
 // field reads one field of store "flowers".
@@ -130,53 +195,15 @@ func TestKubectlReads(t *testing.T) {
 func TestKubectlGetWatch(t *testing.T) {
 	t.Parallel()
 	k, engine := newKubectl(t), newEngine(t)
-	var output strings.Builder
-	lines := make(chan string, 100)
-	cmd := k.command("get", "stores", "--watch", "--output-watch-events", "--no-headers")
-	cmd.Stdout = lineWriter{&output, lines}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill() // may have ended
-		_ = cmd.Wait()
-	}()
-	expect := func(parts ...string) {
-		t.Helper()
-		select {
-		case line := <-lines:
-			contains(t, line, parts...)
-		case <-time.After(patience):
-			t.Fatalf("kubectl get --watch prints nothing, want %v", parts)
-		}
-	}
+	watch := k.follow("get", "stores", "--watch", "--output-watch-events", "--no-headers")
 	store := create(t, k.namespace, newStore("flowers", engine))
-	expect("ADDED", "flowers", "Unknown", "Pending")
+	watch.expect("ADDED", "flowers", "Unknown", "Pending")
 	setReady(t, store, metav1.ConditionTrue)
-	expect("MODIFIED", "flowers", "True", "Tested")
+	watch.expect("MODIFIED", "flowers", "True", "Tested")
 	k.run("", "patch", "store", "flowers", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-	expect("MODIFIED", "flowers")
+	watch.expect("MODIFIED", "flowers")
 	k.run("", "delete", "store", "flowers")
-	expect("DELETED", "flowers")
-}
-
-// lineWriter sends every line that is written to it.
-type lineWriter struct {
-	rest  *strings.Builder
-	lines chan<- string
-}
-
-func (w lineWriter) Write(p []byte) (int, error) {
-	w.rest.Write(p)
-	for {
-		line, rest, found := strings.Cut(w.rest.String(), "\n")
-		if !found {
-			return len(p), nil
-		}
-		w.rest.Reset()
-		w.rest.WriteString(rest)
-		w.lines <- line
-	}
+	watch.expect("DELETED", "flowers")
 }
 
 func TestKubectlWrites(t *testing.T) {

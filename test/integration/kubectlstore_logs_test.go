@@ -6,10 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,30 +84,8 @@ func TestKubectlStoreShowsLogs(t *testing.T) {
 	}
 	k.refuse("", []string{"store", "logs", "flowers", "-c", "database"}, `error: no pod of the store has a container "database": there are web, worker`)
 
-	var output strings.Builder
-	lines := make(chan string, 10)
-	cmd := k.command("store", "logs", "flowers", "-f", "-c", "web")
-	cmd.Stdout = lineWriter{&output, lines}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill() // has ended
-		_ = cmd.Wait()
-	}()
-	for _, part := range []string{"follow=true", "more"} {
-		select {
-		case line := <-lines:
-			contains(t, line, "[shop/web] ", part)
-		case <-time.After(patience):
-			t.Fatalf("nothing is followed, want %q", part)
-		}
-	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // its code is what counts
-	if code := cmd.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("exit code %d after an interrupt, want 130", code)
-	}
+	logs := k.follow("store", "logs", "flowers", "-f", "-c", "web")
+	logs.expect("[shop/web] ", "follow=true")
+	logs.expect("[shop/web] ", "more")
+	logs.interrupt()
 }

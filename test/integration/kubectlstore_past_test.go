@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,41 +48,16 @@ func TestKubectlStoreHistoryWatch(t *testing.T) {
 	t.Parallel()
 	k, engine := newPlugin(t), newEngine(t)
 	store := create(t, k.namespace, newStore("flowers", engine))
-	var output strings.Builder
-	lines := make(chan string, 100)
-	cmd := k.command("store", "history", "flowers", "--watch")
-	cmd.Stdout = lineWriter{&output, lines}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill() // has ended
-		_ = cmd.Wait()
-	}()
-	expect := func(parts ...string) {
-		t.Helper()
-		select {
-		case line := <-lines:
-			contains(t, line, parts...)
-		case <-time.After(patience):
-			t.Fatalf("nothing is printed, want %v", parts)
-		}
-	}
-	expect("REVISION")
-	expect(store.ResourceVersion, "create")
+	history := k.follow("store", "history", "flowers", "--watch")
+	history.expect("REVISION")
+	history.expect(store.ResourceVersion, "create")
 	setReady(t, store, metav1.ConditionTrue) // no news
 	k.run("", "patch", "store", "flowers", "-p", `{"spec":{"plan":"large"}}`)
-	expect("admin", "update", "spec.plan: small -> large")
+	history.expect("admin", "update", "spec.plan: small -> large")
 	remove(t, store)
-	expect("update", "metadata.finalizers")
-	expect("delete")
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // its code is what counts
-	if code := cmd.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("exit code %d after an interrupt, want 130", code)
-	}
+	history.expect("update", "metadata.finalizers")
+	history.expect("delete")
+	history.interrupt()
 }
 
 // kubectl's own completion knows the plugin's words, and those of the cluster.
