@@ -175,6 +175,13 @@ func TestHostilePositions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A name that none can have is not found, or is refused.
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	const group = "/apis/platform.dev/v1alpha1"
+	path := group + "/namespaces/" + env.NewNamespace(t) + "/stores"
 	for name, path := range map[string]string{
 		"a NUL":              path + "/a%00b",
 		"no UTF-8":           path + "/%ff",
@@ -183,7 +190,7 @@ func TestHostilePositions(t *testing.T) {
 		"history of a NUL":   path + "/a%00b/history",
 		"namespace of a NUL": group + "/namespaces/a%00b/stores",
 	} {
-		t.Run("the name "+name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			status, body := send(t, env.Admin(), http.MethodGet, path, nil)
 			if status < 400 && name != "namespace of a NUL" || status >= 500 {
 				t.Errorf("status %d: %.300s", status, body)

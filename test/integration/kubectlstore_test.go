@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/test/internal/harness"
@@ -45,6 +46,7 @@ func wantOutput(t *testing.T, what, want, got string) {
 	}
 }
 
+// A store is made, opened and logged in to in words.
 func TestKubectlStore(t *testing.T) {
 	t.Parallel()
 	const password = "plugin-passw0rd"
@@ -97,7 +99,15 @@ status: {}
 		t.Errorf("open --browser: exit code %d, %q", r.code, r.stderr)
 	}
 	wantOutput(t, "open --admin", "https://"+store.Spec.Host+"/app\n", k.run("", "store", "open", "flowers", "--admin"))
+}
 
+// What has happened to a store is told, and taken back.
+func TestKubectlStorePast(t *testing.T) {
+	t.Parallel()
+	k, engine := newPlugin(t), newEngine(t)
+	store := newStore("flowers", engine)
+	store.Spec.DisplayName, store.Spec.Values = "Flowers & more", &runtime.RawExtension{Raw: []byte(`{"theme":"dark"}`)}
+	setReady(t, create(t, k.namespace, store), metav1.ConditionTrue)
 	k.run("", "patch", "store", "flowers", "-p", `{"metadata":{"annotations":{"note":"\u001b[2J"}},"spec":{"plan":"large","displayName":"Roses"}}`)
 	history := getHistory(t, k.namespace, "flowers", "")
 	latest, first := history.Items[0].ResourceVersion, history.Items[len(history.Items)-1].ResourceVersion

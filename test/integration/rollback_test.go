@@ -187,14 +187,14 @@ func TestRollbackAsksForData(t *testing.T) {
 	}
 	titled := edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.DisplayName = "Roses" })
 	current := edit(t, env.Admin(), created, func(s *v1alpha1.Store) { s.Spec.Version = "1.0" })
-	withData := func(to *v1alpha1.Store, options metav1.CreateOptions) (*v1alpha1.Store, error) {
+	withData := func(to *v1alpha1.Store, backup string, dryRun ...string) (*v1alpha1.Store, error) {
 		return stores.Rollback(t.Context(), "flowers", &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{
-			ResourceVersion: to.ResourceVersion, Data: v1alpha1.RollbackDataRestore,
-		}}, options)
+			ResourceVersion: to.ResourceVersion, Data: v1alpha1.RollbackDataRestore, Backup: backup,
+		}}, metav1.CreateOptions{DryRun: dryRun})
 	}
 	refused := func(to *v1alpha1.Store, parts ...string) {
 		t.Helper()
-		_, err := withData(to, metav1.CreateOptions{})
+		_, err := withData(to, "")
 		if !apierrors.IsInvalid(err) {
 			t.Fatalf("got %v, want Invalid", err)
 		}
@@ -216,10 +216,10 @@ func TestRollbackAsksForData(t *testing.T) {
 	}
 	refused(current, "no backup of generation 3 with version 1.0", "newer (version "+created.Spec.Version+", generations 1 to 2), older")
 
-	if dry, err := withData(titled, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil || dry.Spec.Restore == nil {
+	if dry, err := withData(titled, "", metav1.DryRunAll); err != nil || dry.Spec.Restore == nil {
 		t.Errorf("dry run: %+v, error %v", dry, err)
 	}
-	back, err := withData(titled, metav1.CreateOptions{})
+	back, err := withData(titled, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,17 +230,11 @@ func TestRollbackAsksForData(t *testing.T) {
 		t.Errorf("generation %d, want 4", back.Generation)
 	}
 
-	named, err := stores.Rollback(t.Context(), "flowers", &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{
-		ResourceVersion: created.ResourceVersion, Data: v1alpha1.RollbackDataRestore, Backup: "older",
-	}}, metav1.CreateOptions{})
+	named, err := withData(created, "older")
 	if err != nil || named.Spec.Restore.Backup != "older" {
 		t.Errorf("by name: %+v, error %v", named, err)
 	}
-	back = named
-	_, err = stores.Rollback(t.Context(), "flowers", &v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{
-		ResourceVersion: created.ResourceVersion, Data: v1alpha1.RollbackDataRestore, Backup: "lost",
-	}}, metav1.CreateOptions{})
-	if !apierrors.IsInvalid(err) {
+	if _, err := withData(created, "lost"); !apierrors.IsInvalid(err) {
 		t.Errorf("by a name that there is not: %v, want Invalid", err)
 	}
 
@@ -250,7 +244,7 @@ func TestRollbackAsksForData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(back.Spec.Restore, kept.Spec.Restore); diff != "" {
+	if diff := cmp.Diff(named.Spec.Restore, kept.Spec.Restore); diff != "" {
 		t.Errorf("what was asked for (-then +now):\n%s", diff)
 	}
 

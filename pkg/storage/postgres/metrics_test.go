@@ -27,6 +27,24 @@ func gaugeOf(t *testing.T, registry metrics.KubeRegistry, name string) float64 {
 	return 0
 }
 
+// samples counts what a histogram of this process has observed, by its first label.
+func samples(t *testing.T, name string) map[string]uint64 {
+	t.Helper()
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]uint64{}
+	for _, family := range families {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				counts[m.GetLabel()[0].GetValue()] += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return counts
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -84,30 +102,10 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("the log has %v bytes", bytes)
 	}
 	f.cut(t, revisionOf(t, pod))
-	families, err := legacyregistry.DefaultGatherer.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ops := map[string]uint64{}
-	cuts := uint64(0)
-	for _, family := range families {
-		if family.GetName() == "stores_storage_retention_duration_seconds" {
-			for _, m := range family.GetMetric() {
-				if m.GetLabel()[0].GetValue() == "success" {
-					cuts += m.GetHistogram().GetSampleCount()
-				}
-			}
-		}
-		if family.GetName() == "stores_storage_operation_duration_seconds" {
-			for _, m := range family.GetMetric() {
-				ops[m.GetLabel()[0].GetValue()] = m.GetHistogram().GetSampleCount()
-			}
-		}
-	}
-	if cuts == 0 {
+	if samples(t, "stores_storage_retention_duration_seconds")["success"] == 0 {
 		t.Error("no cut was observed")
 	}
-	if ops["create"] == 0 || ops["watch"] == 0 {
-		t.Errorf("operations observed: %v", ops)
+	if operations := samples(t, "stores_storage_operation_duration_seconds"); operations["create"] == 0 || operations["watch"] == 0 {
+		t.Errorf("operations observed: %v", operations)
 	}
 }

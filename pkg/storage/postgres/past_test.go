@@ -121,6 +121,35 @@ func TestPast(t *testing.T) {
 	}
 }
 
+// answer is what had a name at a moment.
+type answer struct {
+	revision         int64
+	deleted, created int64 // if there was nothing
+}
+
+// wantAtMoment asks what "shop" was at a revision, and at its time.
+func wantAtMoment(t *testing.T, reader history.Reader, rev int64, times map[int64]time.Time, want answer) {
+	t.Helper()
+	key := podKey("shop")
+	for by, ask := range map[string]func() (*history.Revision, error){
+		"revision": func() (*history.Revision, error) { return reader.AtRevision(t.Context(), key, rev) },
+		"time":     func() (*history.Revision, error) { return reader.At(t.Context(), key, times[rev]) },
+	} {
+		got, err := ask()
+		var absent *history.AbsentError
+		switch {
+		case want.revision != 0:
+			if err != nil || got.ResourceVersion != want.revision || got.Object.(*example.Pod).Name != "shop" {
+				t.Errorf("by %s %d: %+v, error %v, want %d", by, rev, got, err, want.revision)
+			}
+		case !errors.As(err, &absent) || !errors.Is(err, history.ErrNotFound):
+			t.Errorf("by %s %d: %+v, error %v, want that there was none", by, rev, got, err)
+		case !absent.Deleted.Equal(times[want.deleted]) || !absent.Created.Equal(times[want.created]):
+			t.Errorf("by %s %d: %+v, want deleted %v, created %v", by, rev, absent, times[want.deleted], times[want.created])
+		}
+	}
+}
+
 // What had a name at a moment answers for it, whether it is still there or not.
 func TestPastOfAName(t *testing.T) {
 	t.Parallel()
@@ -146,30 +175,6 @@ func TestPastOfAName(t *testing.T) {
 	for _, r := range all {
 		times[r.ResourceVersion] = r.Time
 	}
-	type answer struct {
-		revision         int64
-		deleted, created int64 // if there was nothing
-	}
-	check := func(t *testing.T, rev int64, want answer) {
-		t.Helper()
-		for by, ask := range map[string]func() (*history.Revision, error){
-			"revision": func() (*history.Revision, error) { return reader.AtRevision(t.Context(), key, rev) },
-			"time":     func() (*history.Revision, error) { return reader.At(t.Context(), key, times[rev]) },
-		} {
-			got, err := ask()
-			var absent *history.AbsentError
-			switch {
-			case want.revision != 0:
-				if err != nil || got.ResourceVersion != want.revision || got.Object.(*example.Pod).Name != "shop" {
-					t.Errorf("by %s %d: %+v, error %v, want %d", by, rev, got, err, want.revision)
-				}
-			case !errors.As(err, &absent) || !errors.Is(err, history.ErrNotFound):
-				t.Errorf("by %s %d: %+v, error %v, want that there was none", by, rev, got, err)
-			case !absent.Deleted.Equal(times[want.deleted]) || !absent.Created.Equal(times[want.created]):
-				t.Errorf("by %s %d: %+v, want deleted %v, created %v", by, rev, absent, times[want.deleted], times[want.created])
-			}
-		}
-	}
 	moments := map[int64]answer{
 		beginning: {created: first}, first: {revision: first}, changed: {revision: changed},
 		deletedFirst: {deleted: deletedFirst, created: second}, between: {deleted: deletedFirst, created: second},
@@ -177,7 +182,7 @@ func TestPastOfAName(t *testing.T) {
 		deletedSecond: {deleted: deletedSecond}, last: {deleted: deletedSecond},
 	}
 	for rev, want := range moments {
-		check(t, rev, want)
+		wantAtMoment(t, reader, rev, times, want)
 	}
 	got, err := reader.List(t.Context(), key, 0, 10)
 	want := []string{fmt.Sprintf("%d bob delete", deletedSecond), fmt.Sprintf(`%d alice create "" at %[1]d`, second)}
@@ -200,7 +205,7 @@ func TestPastOfAName(t *testing.T) {
 	moments[last] = answer{deleted: deletedSecond, created: created}
 	moments[deletedSecond] = moments[last]
 	for rev, want := range moments {
-		check(t, rev, want)
+		wantAtMoment(t, reader, rev, times, want)
 	}
 
 	f.cut(t, second+1)
@@ -212,7 +217,7 @@ func TestPastOfAName(t *testing.T) {
 	}
 	for rev, want := range moments {
 		if rev > second {
-			check(t, rev, want)
+			wantAtMoment(t, reader, rev, times, want)
 		}
 	}
 }

@@ -28,58 +28,64 @@ func (g getter) Get(context.Context, string, *metav1.GetOptions) (runtime.Object
 func (getter) New() runtime.Object { return nil }
 func (getter) Destroy()            {}
 
+// credentialsWorld is a store whose credentials are there, and all that leads to them.
+type credentialsWorld struct {
+	store     *platform.Store
+	engine    *platform.Engine
+	namespace *corev1.Namespace
+	secret    *corev1.Secret
+	refusal   error // of the Secret
+}
+
+func newCredentialsWorld() *credentialsWorld {
+	const namespace = "store-flowers-1"
+	return &credentialsWorld{
+		store: &platform.Store{
+			ObjectMeta: metav1.ObjectMeta{Name: "flowers", Namespace: "team-a", UID: "1"},
+			Spec:       platform.StoreSpec{Engine: "medusa"},
+			Status:     platform.StoreStatus{Namespace: namespace, URL: "https://flowers", AdminURL: "https://flowers/app"},
+		},
+		engine:    &platform.Engine{Spec: platform.EngineSpec{AdminLogin: &platform.AdminLogin{UsernameKey: "user", PasswordKey: "pass"}}},
+		namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{v1alpha1.LabelStoreUID: "1"}}},
+		secret: &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "store-credentials", Namespace: namespace},
+			Data:       map[string][]byte{"user": []byte("admin@flowers"), "pass": []byte("s3cret"), "database": []byte("other")},
+		},
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	t.Parallel()
-	const namespace = "store-flowers-1"
-	type world struct {
-		store     *platform.Store
-		engine    *platform.Engine
-		namespace *corev1.Namespace
-		secret    *corev1.Secret
-		refusal   error
-	}
-	pending := func(c ...metav1.Condition) func(*world) {
-		return func(w *world) { w.secret.Name, w.store.Status.Conditions = "other", c }
+	pending := func(c ...metav1.Condition) func(*credentialsWorld) {
+		return func(w *credentialsWorld) { w.secret.Name, w.store.Status.Conditions = "other", c }
 	}
 	namespaceReady := metav1.Condition{Type: v1alpha1.ConditionNamespaceReady, Status: metav1.ConditionTrue}
 	secretsReady := metav1.Condition{Type: v1alpha1.ConditionSecretsReady, Status: metav1.ConditionTrue}
 	tests := []struct {
 		name   string
-		change func(*world)
+		change func(*credentialsWorld)
 		is     func(error) bool // nil for success
 		parts  []string         // of the error
 	}{
-		{"ready", func(*world) {}, nil, nil},
-		{"not taken up", func(w *world) { w.store.Status = platform.StoreStatus{} }, apierrors.IsConflict, []string{"wait for NamespaceReady"}},
+		{"ready", func(*credentialsWorld) {}, nil, nil},
+		{"not taken up", func(w *credentialsWorld) { w.store.Status = platform.StoreStatus{} }, apierrors.IsConflict, []string{"wait for NamespaceReady"}},
 		{"namespace waits", pending(metav1.Condition{Type: v1alpha1.ConditionNamespaceReady, Status: metav1.ConditionFalse, Reason: "GrantingAccess", Message: "Waiting."}),
 			apierrors.IsConflict, []string{"NamespaceReady: GrantingAccess: Waiting."}},
 		{"secrets wait", pending(namespaceReady), apierrors.IsConflict, []string{"wait for SecretsReady"}},
-		{"secret lost", pending(namespaceReady, secretsReady), apierrors.IsConflict, []string{"restore", namespace}},
-		{"key missing", func(w *world) { delete(w.secret.Data, "pass") }, apierrors.IsConflict, nil},
-		{"engine without a login", func(w *world) { w.engine.Spec.AdminLogin = nil }, apierrors.IsNotFound, []string{`"medusa" names no admin login`}},
-		{"another store's namespace", func(w *world) { w.namespace.Labels[v1alpha1.LabelStoreUID] = "2" }, apierrors.IsForbidden, []string{"is not the store's"}},
-		{"nobody's namespace", func(w *world) { w.namespace.Labels = nil }, apierrors.IsForbidden, []string{"is not the store's"}},
-		{"nobody's namespace for a store without UID", func(w *world) { w.namespace.Labels, w.store.UID = nil, "" }, apierrors.IsForbidden, nil},
-		{"not granted yet", func(w *world) {
+		{"secret lost", pending(namespaceReady, secretsReady), apierrors.IsConflict, []string{"restore", "store-flowers-1"}},
+		{"key missing", func(w *credentialsWorld) { delete(w.secret.Data, "pass") }, apierrors.IsConflict, nil},
+		{"engine without a login", func(w *credentialsWorld) { w.engine.Spec.AdminLogin = nil }, apierrors.IsNotFound, []string{`"medusa" names no admin login`}},
+		{"another store's namespace", func(w *credentialsWorld) { w.namespace.Labels[v1alpha1.LabelStoreUID] = "2" }, apierrors.IsForbidden, []string{"is not the store's"}},
+		{"nobody's namespace", func(w *credentialsWorld) { w.namespace.Labels = nil }, apierrors.IsForbidden, []string{"is not the store's"}},
+		{"nobody's namespace for a store without UID", func(w *credentialsWorld) { w.namespace.Labels, w.store.UID = nil, "" }, apierrors.IsForbidden, nil},
+		{"not granted yet", func(w *credentialsWorld) {
 			w.refusal = apierrors.NewForbidden(corev1.Resource("secrets"), "store-credentials", errors.New("no RBAC policy matched"))
 		}, apierrors.IsServiceUnavailable, []string{"try again"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := &world{
-				store: &platform.Store{
-					ObjectMeta: metav1.ObjectMeta{Name: "flowers", Namespace: "team-a", UID: "1"},
-					Spec:       platform.StoreSpec{Engine: "medusa"},
-					Status:     platform.StoreStatus{Namespace: namespace, URL: "https://flowers", AdminURL: "https://flowers/app"},
-				},
-				engine:    &platform.Engine{Spec: platform.EngineSpec{AdminLogin: &platform.AdminLogin{UsernameKey: "user", PasswordKey: "pass"}}},
-				namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{v1alpha1.LabelStoreUID: "1"}}},
-				secret: &corev1.Secret{
-					ObjectMeta: metav1.ObjectMeta{Name: "store-credentials", Namespace: namespace},
-					Data:       map[string][]byte{"user": []byte("admin@flowers"), "pass": []byte("s3cret"), "database": []byte("other")},
-				},
-			}
+			w := newCredentialsWorld()
 			test.change(w)
 			cluster := kubefake.NewClientset(w.namespace, w.secret)
 			if w.refusal != nil {
