@@ -1,11 +1,8 @@
 package tiny
 
 import (
-	"fmt"
-	"strings"
+	"io/fs"
 	"testing"
-
-	"helm.sh/helm/v3/pkg/chart/loader"
 
 	"platform.dev/stores/test/internal/repository"
 )
@@ -13,13 +10,9 @@ import (
 // Serve serves the engine's chart as a repository from folder until the test ends, and
 // returns the repository's URL.
 func Serve(t testing.TB, folder string) (string, error) {
-	var files []*loader.BufferedFile
-	for name, file := range Charts {
-		files = append(files, &loader.BufferedFile{Name: strings.TrimPrefix(name, "tiny/"), Data: file.Data})
-	}
-	chart, err := loader.LoadFiles(files)
+	chart, err := fs.Sub(Charts, "tiny")
 	if err != nil {
-		return "", fmt.Errorf("reading the chart: %w", err)
+		return "", err
 	}
 	url, _, err := repository.Serve(t, folder, chart)
 	return url, err
