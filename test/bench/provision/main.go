@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -21,20 +19,13 @@ import (
 	"platform.dev/stores/test/bench/internal/report"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-provision:", err)
-		os.Exit(1)
-	}
-}
+func main() { report.Main("bench-provision", run) }
 
 // options are what the flags say.
 type options struct {
-	sizes    []int
-	onNode   []int // sizes with a node, too
-	flux     []int // sizes that Flux's helm-controller is measured with, too
+	sizes    report.Numbers
+	onNode   report.Numbers // sizes with a node, too
+	flux     report.Numbers // sizes that Flux's helm-controller is measured with, too
 	workers  int
 	settle   time.Duration // from the last store's becoming ready to the steady time
 	steady   time.Duration
@@ -47,10 +38,10 @@ type options struct {
 func parse(args []string, output io.Writer) (*options, error) {
 	flags := flag.NewFlagSet("bench-provision", flag.ContinueOnError)
 	flags.SetOutput(output)
-	o := &options{}
-	sizes := flags.String("stores", "100,1000", "numbers of stores, separated by commas")
-	onNode := flags.String("on-node", "", "numbers of stores to provision on a simulated node as well, where their pods become ready")
-	flux := flags.String("flux", "100,1000", "of the numbers of stores those to measure Flux's helm-controller with as well; empty for none")
+	o := &options{sizes: report.Numbers{100, 1000}, flux: report.Numbers{100, 1000}}
+	flags.Var(&o.sizes, "stores", "numbers of stores, separated by commas")
+	flags.Var(&o.onNode, "on-node", "numbers of stores to provision on a simulated node as well, where their pods become ready")
+	flags.Var(&o.flux, "flux", "of the numbers of stores those to measure Flux's helm-controller with as well; empty for none")
 	flags.IntVar(&o.workers, "workers", 10, "how many stores the provisioner works on at once")
 	flags.DurationVar(&o.settle, "settle", 15*time.Second, "how long to wait before the steady time")
 	flags.DurationVar(&o.steady, "steady", time.Minute, "how long to look at stores that nobody changes")
@@ -61,15 +52,6 @@ func parse(args []string, output io.Writer) (*options, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	for _, list := range []struct {
-		name, value string
-		into        *[]int
-	}{{"-stores", *sizes, &o.sizes}, {"-on-node", *onNode, &o.onNode}, {"-flux", *flux, &o.flux}} {
-		var err error
-		if *list.into, err = numbers(list.name, list.value); err != nil {
-			return nil, err
-		}
-	}
 	if len(o.sizes)+len(o.onNode) == 0 {
 		return nil, errors.New("-stores and -on-node: there is no number of stores")
 	}
@@ -77,19 +59,6 @@ func parse(args []string, output io.Writer) (*options, error) {
 		return nil, fmt.Errorf("-workers: %d is less than 1", o.workers)
 	}
 	return o, nil
-}
-
-// numbers parses the value of a flag.
-func numbers(name, value string) ([]int, error) {
-	var all []int
-	for _, field := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' }) {
-		var n int
-		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
-			return nil, fmt.Errorf("%s: %q is not a number of stores", name, field)
-		}
-		all = append(all, n)
-	}
-	return all, nil
 }
 
 // measureAll measures every size until one fails.
@@ -137,9 +106,5 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if _, err := out.Write(table.Bytes()); failure != nil || err != nil || o.output == "" {
 		return errors.Join(failure, err)
 	}
-	origin, err := report.Origin(ctx, "bench-provision "+strings.Join(args, " "))
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(o.output, []byte("# The provisioner beside Flux's helm-controller\n\n"+origin+".\n\n"+table.String()), 0o644)
+	return report.Save(ctx, o.output, "The provisioner beside Flux's helm-controller", "bench-provision "+strings.Join(args, " "), table.String())
 }

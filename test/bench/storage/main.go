@@ -9,34 +9,26 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
 
+	"platform.dev/stores/test/bench/internal/report"
 	"platform.dev/stores/test/internal/process"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-storage:", err)
-		os.Exit(1)
-	}
-}
+func main() { report.Main("bench-storage", run) }
 
 // options are what the flags say.
 type options struct {
 	programs   string
 	rounds     int
 	duration   time.Duration
-	clients    []int
+	clients    report.Numbers // ascending
 	contenders []string
 	workloads  []workload
 	ceilings   bool
@@ -54,34 +46,28 @@ func parse(args []string, output io.Writer) (*options, error) {
 	}
 	flags := flag.NewFlagSet("bench-storage", flag.ContinueOnError)
 	flags.SetOutput(output)
-	var (
-		programs = flags.String("programs", "_output/bin", "folder of the programs etcd and kine")
-		rounds   = flags.Int("rounds", 3, "how often to measure everything")
-		duration = flags.Duration("duration", 2*time.Second, "how long each measurement takes")
-		clients  = flags.String("clients", "1,16,64,256", "numbers of clients, ascending, separated by commas")
-		who      = flags.String("contenders", "ours,etcd,kine", "whom to measure, separated by commas")
-		what     = flags.String("workloads", strings.Join(names, ","), "what to measure, separated by commas")
-		file     = flags.String("output", "", "file to write the results to in Markdown, with where they come from")
-		growth   = flags.String("growth", "", "draw to this file how costs grow with the data, instead of comparing")
-		objects  = flags.Int64("objects", 1000000, "the most objects for -growth, at least 100; there are ten times the revisions")
-		log      = flags.String("log", "", "file for what the API server library logs")
-		profile  = flags.String("cpuprofile", "", "file to write a profile of this process to, for go tool pprof")
-		quick    = flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
-	)
+	o := &options{clients: report.Numbers{1, 16, 64, 256}}
+	flags.StringVar(&o.programs, "programs", "_output/bin", "folder of the programs etcd and kine")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often to measure everything")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "how long each measurement takes")
+	flags.Var(&o.clients, "clients", "numbers of clients, separated by commas")
+	who := flags.String("contenders", "ours,etcd,kine", "whom to measure, separated by commas")
+	what := flags.String("workloads", strings.Join(names, ","), "what to measure, separated by commas")
+	flags.StringVar(&o.output, "output", "", "file to write the results to in Markdown, with where they come from")
+	flags.StringVar(&o.growth, "growth", "", "draw to this file how costs grow with the data, instead of comparing")
+	flags.Int64Var(&o.objects, "objects", 1000000, "the most objects for -growth, at least 100; there are ten times the revisions")
+	flags.StringVar(&o.log, "log", "", "file for what the API server library logs")
+	flags.StringVar(&o.profile, "cpuprofile", "", "file to write a profile of this process to, for go tool pprof")
+	quick := flags.Bool("quick", false, "one round with short measurements, without upstream's benchmarks: two minutes")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
 	if *quick {
-		*rounds, *duration, *clients = 1, 700*time.Millisecond, "1,64,256"
+		o.rounds, o.duration, o.clients = 1, 700*time.Millisecond, report.Numbers{1, 64, 256}
 		*what = strings.ReplaceAll(*what, ",upstream", "")
 	}
-	o := &options{programs: *programs, rounds: *rounds, duration: *duration, output: *file, growth: *growth, objects: *objects, log: *log, profile: *profile}
-	for _, field := range strings.Split(*clients, ",") {
-		var n int
-		if _, err := fmt.Sscan(field, &n); err != nil || n < 1 {
-			return nil, fmt.Errorf("-clients: %q is not a number of clients", field)
-		}
-		o.clients = append(o.clients, n)
+	if len(o.clients) == 0 {
+		return nil, errors.New("-clients: there is no number of clients")
 	}
 	slices.Sort(o.clients)
 	if o.objects < 100 {
@@ -152,11 +138,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if _, printErr := out.Write(table.Bytes()); printErr != nil || err != nil || o.output == "" {
 		return cmp.Or(err, printErr)
 	}
-	origin, err := m.origin(ctx, "bench-storage "+strings.Join(args, " "))
+	versions, err := m.versions(ctx)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(o.output, []byte("# "+o.title()+"\n\n"+origin+"\n"+table.String()), 0o644)
+	return report.Save(ctx, o.output, o.title(), "bench-storage "+strings.Join(args, " "), table.String(), versions...)
 }
 
 // keepLog has the libraries log into a file, or nowhere: they report as errors what a

@@ -1,5 +1,5 @@
-// Package report is what the benchmarks share: what programs have used of the
-// machine, and how figures are printed and told where they come from.
+// Package report is what the benchmarks share: how they start, what programs have used of
+// the machine, and how figures are printed and told where they come from.
 package report
 
 import (
@@ -14,16 +14,17 @@ import (
 	"time"
 )
 
-// Origin says where figures come from: the command, the day, the commit, with a mark
-// if the source was changed since, and the machine.
-func Origin(ctx context.Context, command string) (string, error) {
+// Save writes figures to a file, below a title and where they come from: the command, the
+// day, the commit, with a mark if the source was changed since, the machine, and what
+// else counts.
+func Save(ctx context.Context, file, title, command, figures string, more ...string) error {
 	commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
 	if err != nil {
-		return "", fmt.Errorf("asking git for the commit: %w", err)
+		return fmt.Errorf("asking git for the commit: %w", err)
 	}
-	return fmt.Sprintf("`%s` on %s, commit %s: %s with %d processors, %s of memory",
-		strings.TrimSpace(command), time.Now().UTC().Format(time.DateOnly), bytes.TrimSpace(commit),
-		field("/proc/cpuinfo", "model name"), runtime.NumCPU(), field("/proc/meminfo", "MemTotal")), nil
+	machine := fmt.Sprintf("%s with %d processors, %s of memory", field("/proc/cpuinfo", "model name"), runtime.NumCPU(), field("/proc/meminfo", "MemTotal"))
+	return os.WriteFile(file, fmt.Appendf(nil, "# %s\n\n`%s` on %s, commit %s: %s.\n\n%s", title, strings.TrimSpace(command),
+		time.Now().UTC().Format(time.DateOnly), bytes.TrimSpace(commit), strings.Join(append([]string{machine}, more...), "; "), figures), 0o644)
 }
 
 // field returns the first value of a name in a file of lines "name: value".
