@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,38 +20,29 @@ import (
 	"time"
 )
 
-// chartFiles is a chart with one ConfigMap and a helper file.
-func chartFiles() fstest.MapFS {
-	return fstest.MapFS{
-		"Chart.yaml":             {Data: []byte("apiVersion: v2\nname: shop\nversion: 1.2.3\n")},
-		"values.yaml":            {Data: []byte("title: none\n")},
-		"templates/_helpers.tpl": {Data: []byte(`{{ define "shop.title" }}{{ .Values.title | quote }}{{ end }}`)},
-		"templates/config.yaml": {Data: []byte(`apiVersion: v1
-kind: ConfigMap
-metadata: {name: shop}
-data: {title: {{ include "shop.title" . }}}
-`)},
-	}
-}
-
-func inFolder(folder string, files fs.FS) fstest.MapFS {
-	out := fstest.MapFS{}
-	_ = fs.WalkDir(files, ".", func(path string, d fs.DirEntry, _ error) error {
-		if !d.IsDir() {
-			data, _ := fs.ReadFile(files, path)
-			out[folder+"/"+path] = &fstest.MapFile{Data: data}
+// shop returns the files of the chart in testdata, in a folder of their own.
+func shop(t testing.TB) fstest.MapFS {
+	t.Helper()
+	found, files := os.DirFS("testdata/charts"), fstest.MapFS{}
+	if err := fs.WalkDir(found, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
-		return nil
-	})
-	return out
+		data, err := fs.ReadFile(found, path)
+		files[path] = &fstest.MapFile{Data: data}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
-func archive(t testing.TB, files fs.FS) []byte {
+func archive(t testing.TB, files fstest.MapFS) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	zw := gzip.NewWriter(&buf)
 	tw := tar.NewWriter(zw)
-	for path, file := range inFolder("shop", files) {
+	for path, file := range files {
 		if err := tw.WriteHeader(&tar.Header{Name: path, Mode: 0o644, Size: int64(len(file.Data))}); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +58,7 @@ func archive(t testing.TB, files fs.FS) []byte {
 
 func TestLoadBuiltin(t *testing.T) {
 	t.Parallel()
-	charts := NewCharts(inFolder("shop", chartFiles()))
+	charts := NewCharts(shop(t))
 	chart, err := charts.Load(t.Context(), Source{Builtin: "shop"})
 	if err != nil {
 		t.Fatalf("Load: %v", err)
@@ -84,15 +76,15 @@ func TestDigestFollowsContent(t *testing.T) {
 	t.Parallel()
 	load := func(files fs.FS) string {
 		t.Helper()
-		chart, err := NewCharts(inFolder("shop", files)).Load(t.Context(), Source{Builtin: "shop"})
+		chart, err := NewCharts(files).Load(t.Context(), Source{Builtin: "shop"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return chart.Digest
 	}
-	changed := chartFiles()
-	changed["values.yaml"] = &fstest.MapFile{Data: []byte("title: other\n")}
-	first, again := load(chartFiles()), load(chartFiles())
+	changed := shop(t)
+	changed["shop/values.yaml"] = &fstest.MapFile{Data: []byte("title: other\n")}
+	first, again := load(shop(t)), load(shop(t))
 	if first != again {
 		t.Errorf("the same files have the digests %s and %s", first, again)
 	}
@@ -104,16 +96,16 @@ func TestDigestFollowsContent(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	with := func(path, data string) fs.FS {
-		files := chartFiles()
-		files[path] = &fstest.MapFile{Data: []byte(data)}
-		return inFolder("shop", files)
+		files := shop(t)
+		files["shop/"+path] = &fstest.MapFile{Data: []byte(data)}
+		return files
 	}
 	for name, tc := range map[string]struct {
 		builtin fs.FS
 		source  Source
 	}{
 		"a chart that is not there":    {fstest.MapFS{}, Source{Builtin: "shop"}},
-		"a folder outside":             {inFolder("shop", chartFiles()), Source{Builtin: "../shop"}},
+		"a folder outside":             {shop(t), Source{Builtin: "../shop"}},
 		"a broken Chart.yaml":          {with("Chart.yaml", "{"), Source{Builtin: "shop"}},
 		"a library chart":              {with("Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\ntype: library\n"), Source{Builtin: "shop"}},
 		"CustomResourceDefinitions":    {with("crds/a.yaml", "kind: CustomResourceDefinition\n"), Source{Builtin: "shop"}},
@@ -130,7 +122,7 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestLoadFromRepository(t *testing.T) {
 	t.Parallel()
-	data := archive(t, chartFiles())
+	data := archive(t, shop(t))
 	for name, tc := range map[string]struct {
 		digest, version string
 		wantErr         string
@@ -208,7 +200,7 @@ func TestLoadFromRegistry(t *testing.T) {
 		"schemaVersion": 2,
 		"mediaType":     "application/vnd.oci.image.manifest.v1+json",
 		"config":        blob("application/vnd.cncf.helm.config.v1+json", []byte(`{"name":"shop","version":"1.2.3","apiVersion":"v2"}`)),
-		"layers":        []any{blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", archive(t, chartFiles()))},
+		"layers":        []any{blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", archive(t, shop(t)))},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"testing"
@@ -49,11 +50,12 @@ func FuzzChart(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}
+	chart := shop(f)
 	f.Fuzz(func(t *testing.T, about, defaults, schema, values string) {
-		files := chartFiles()
-		files["Chart.yaml"] = &fstest.MapFile{Data: []byte(about)}
-		files["values.yaml"] = &fstest.MapFile{Data: []byte(defaults)}
-		files["values.schema.json"] = &fstest.MapFile{Data: []byte(schema)}
+		files := maps.Clone(chart)
+		files["shop/Chart.yaml"] = &fstest.MapFile{Data: []byte(about)}
+		files["shop/values.yaml"] = &fstest.MapFile{Data: []byte(defaults)}
+		files["shop/values.schema.json"] = &fstest.MapFile{Data: []byte(schema)}
 		read, err := readArchive(bytes.NewReader(archive(t, files)))
 		if err != nil {
 			if !errors.Is(err, ErrChart) {
@@ -78,7 +80,7 @@ func FuzzChart(f *testing.F) {
 
 // Bytes that are not an archive of a chart are refused.
 func FuzzArchive(f *testing.F) {
-	whole := archive(f, chartFiles())
+	whole := archive(f, shop(f))
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte{})

@@ -56,7 +56,7 @@ func onCluster(t *testing.T) (*SDK, kubernetes.Interface, string) {
 
 func request(t *testing.T, namespace string, values map[string]any) Request {
 	t.Helper()
-	shop, err := chart.NewCharts(chartFiles()).Load(t.Context(), chart.Source{Builtin: "shop"})
+	shop, err := chart.NewCharts(os.DirFS("../../chart/testdata/charts")).Load(t.Context(), chart.Source{Builtin: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,1 @@
+{{ define "shop.title" }}{{ .Values.title | quote }}{{ end }}
