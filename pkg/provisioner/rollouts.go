@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -183,7 +182,7 @@ func (c *Controller) rollOut(ctx context.Context, name string) (time.Duration, e
 	}
 	defer end()
 	m := c.rollouts.remember(engine)
-	if m.written != "" && older(engine.ResourceVersion, m.written) {
+	if m.written != "" && order(engine.ResourceVersion, m.written) < 0 {
 		// The cache will tell.
 		return 0, nil
 	}
@@ -212,7 +211,7 @@ func (c *Controller) decide(engine *v1alpha1.Engine, m *rolloutMemory) rollout.D
 	refused := sets.New[types.UID]()
 	for i, s := range stores {
 		if newer := m.newer[s.UID]; newer != nil {
-			if older(s.ResourceVersion, newer.ResourceVersion) {
+			if order(s.ResourceVersion, newer.ResourceVersion) < 0 {
 				stores[i] = newer
 			} else {
 				delete(m.newer, s.UID)
@@ -232,12 +231,6 @@ func (c *Controller) storesOf(engine string) []*v1alpha1.Store {
 		stores = append(stores, obj.(*v1alpha1.Store))
 	}
 	return stores
-}
-
-// older is true if one resourceVersion is before another.
-func older(version, than string) bool {
-	order, err := resourceversion.CompareResourceVersion(version, than)
-	return err == nil && order < 0
 }
 
 // readFleet reads the engine's stores as they are now. The cache of a process that has
