@@ -14,9 +14,9 @@
 // Stores wait for a worker in lanes by the kind of work, and in each the owners take
 // turns (queue.go); who waits for long is told so (queued.go).
 //
-// What changes in a store's namespace wakes it (watch.go, stream.go), and what has not
-// changed is not read again (rest.go). The controller may watch what can hold no
-// secret in all of the cluster, and does so once for all stores. Any other right in a
-// store's namespace comes from the RoleBinding that it makes there first, so all else
+// What changes in a store's namespace wakes it (watch.go, stream.go, news.go), and what
+// has not changed is not read again (rest.go). The controller may watch what can hold
+// no secret in all of the cluster, and does so once for all stores. Any other right in
+// a store's namespace comes from the RoleBinding that it makes there first, so all else
 // it watches per namespace.
 package provisioner

@@ -33,7 +33,7 @@ func TestRestingStoreIsNotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, testStore())
-			w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
+			w.watchNamespace()
 			w.becomeReady(t)
 			read := 0
 			w.kube.PrependReactor("*", "*", func(clientgotesting.Action) (bool, runtime.Object, error) {
@@ -74,12 +74,17 @@ func (w *world) storefrontFails(t *testing.T) {
 	w.untilAnswered(t)
 }
 
+// watchNamespace has the store's namespace watched, in which nothing has happened.
+func (w *world) watchNamespace() {
+	w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
+}
+
 // Of a store that only waits for its storefront nothing else is read, and when that
 // answers the store is ready.
 func TestStorefrontIsWaitedForWithoutReading(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testStore())
-	w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
+	w.watchNamespace()
 	w.answers = func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no", http.StatusServiceUnavailable) }
 	w.reconcileOnce(t)
 	w.untilAnswered(t)
@@ -126,7 +131,7 @@ func TestOnlyWhatRunsIsReadAgain(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, testStore(), shopDeployment(0))
 			w.helm.Manifest = []helm.Object{{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"}}
-			w.watches.changes, w.watches.namespaces[testNamespace] = 1, newWatchedNamespace(1)
+			w.watchNamespace()
 			w.reconcileOnce(t)
 			w.kube.ClearActions()
 			tc.change(w)
