@@ -117,3 +117,22 @@ func TestBusyPoolIsNoSilence(t *testing.T) {
 		t.Error("an idle connection that could not be had is not taken for dead")
 	}
 }
+
+func TestBrokenOff(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		changes []int64
+		at      int64
+		want    bool
+	}{
+		"nothing new":           {nil, 5, false},
+		"next":                  {[]int64{6, 7}, 7, false},
+		"jump":                  {[]int64{9}, 9, true},
+		"jump without a change": {nil, 9, true},
+		"gap after the next":    {[]int64{6, 9, 10}, 10, true},
+	} {
+		if got := brokenOff(5, changesAt(test.changes...), position{rev: test.at}); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
