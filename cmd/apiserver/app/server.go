@@ -12,15 +12,12 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
-	cliflag "k8s.io/component-base/cli/flag"
-	"k8s.io/component-base/cli/globalflag"
 	basecompatibility "k8s.io/component-base/compatibility"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
-	"k8s.io/component-base/term"
-	"k8s.io/component-base/version/verflag"
 
 	"platform.dev/stores/charts"
+	"platform.dev/stores/cmd/internal/command"
 	"platform.dev/stores/pkg/admission/initializer"
 	"platform.dev/stores/pkg/apiserver"
 	"platform.dev/stores/pkg/engine"
@@ -53,11 +50,9 @@ server asks it who they are and what they may do.`,
 			return o.ServerRun.ComponentGlobalsRegistry.Set()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			verflag.PrintAndExitIfRequested()
-			if err := logsapi.ValidateAndApply(o.Logs, utilfeature.DefaultFeatureGate); err != nil {
-				return fmt.Errorf("setting up logs: %w", err)
+			if err := command.Begin(cmd, o.Logs, utilfeature.DefaultFeatureGate); err != nil {
+				return err
 			}
-			cliflag.PrintFlags(cmd.Flags())
 			if err := o.Validate(); err != nil {
 				return err
 			}
@@ -65,14 +60,7 @@ server asks it who they are and what they may do.`,
 		},
 	}
 	cmd.SetContext(ctx)
-	flags := o.Flags()
-	verflag.AddFlags(flags.FlagSet("global"))
-	globalflag.AddGlobalFlags(flags.FlagSet("global"), cmd.Name())
-	for _, set := range flags.FlagSets {
-		cmd.Flags().AddFlagSet(set)
-	}
-	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
-	cliflag.SetUsageAndHelpFunc(cmd, flags, columns)
+	command.AddFlags(cmd, o.Flags())
 	migrate := newMigrateCommand()
 	own := cobra.Command{} // the texts of the server list its flags
 	migrate.SetUsageFunc(own.UsageFunc())

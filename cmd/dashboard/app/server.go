@@ -12,14 +12,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	cliflag "k8s.io/component-base/cli/flag"
-	"k8s.io/component-base/cli/globalflag"
-	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
-	"k8s.io/component-base/term"
-	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
 
+	"platform.dev/stores/cmd/internal/command"
 	ui "platform.dev/stores/dashboard"
 	"platform.dev/stores/pkg/dashboard"
 	"platform.dev/stores/pkg/dashboard/assets"
@@ -41,11 +37,9 @@ dashboard has no token of its own, and so no rights.`,
 		SilenceUsage: true,
 		Args:         cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			verflag.PrintAndExitIfRequested()
-			if err := logsapi.ValidateAndApply(o.Logs, nil); err != nil {
-				return fmt.Errorf("setting up logs: %w", err)
+			if err := command.Begin(cmd, o.Logs, nil); err != nil {
+				return err
 			}
-			cliflag.PrintFlags(cmd.Flags())
 			if err := o.Validate(); err != nil {
 				return err
 			}
@@ -54,14 +48,7 @@ dashboard has no token of its own, and so no rights.`,
 			return run(ctx, o)
 		},
 	}
-	flags := o.Flags()
-	verflag.AddFlags(flags.FlagSet("global"))
-	globalflag.AddGlobalFlags(flags.FlagSet("global"), cmd.Name())
-	for _, set := range flags.FlagSets {
-		cmd.Flags().AddFlagSet(set)
-	}
-	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
-	cliflag.SetUsageAndHelpFunc(cmd, flags, columns)
+	command.AddFlags(cmd, o.Flags())
 	return cmd
 }
 

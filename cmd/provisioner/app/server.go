@@ -16,14 +16,10 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	cliflag "k8s.io/component-base/cli/flag"
-	"k8s.io/component-base/cli/globalflag"
-	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
-	"k8s.io/component-base/term"
-	"k8s.io/component-base/version/verflag"
 
 	"platform.dev/stores/charts"
+	"platform.dev/stores/cmd/internal/command"
 	"platform.dev/stores/pkg/chart"
 	"platform.dev/stores/pkg/engine"
 	"platform.dev/stores/pkg/generated/clientset/versioned"
@@ -49,11 +45,9 @@ it binds to itself there. Anywhere else it only watches what can hold no secret.
 		SilenceUsage: true,
 		Args:         cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			verflag.PrintAndExitIfRequested()
-			if err := logsapi.ValidateAndApply(o.Logs, nil); err != nil {
-				return fmt.Errorf("setting up logs: %w", err)
+			if err := command.Begin(cmd, o.Logs, nil); err != nil {
+				return err
 			}
-			cliflag.PrintFlags(cmd.Flags())
 			if err := o.Validate(); err != nil {
 				return err
 			}
@@ -62,14 +56,7 @@ it binds to itself there. Anywhere else it only watches what can hold no secret.
 			return run(ctx, o)
 		},
 	}
-	flags := o.Flags()
-	verflag.AddFlags(flags.FlagSet("global"))
-	globalflag.AddGlobalFlags(flags.FlagSet("global"), cmd.Name())
-	for _, set := range flags.FlagSets {
-		cmd.Flags().AddFlagSet(set)
-	}
-	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
-	cliflag.SetUsageAndHelpFunc(cmd, flags, columns)
+	command.AddFlags(cmd, o.Flags())
 	return cmd
 }
 
