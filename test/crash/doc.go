@@ -10,10 +10,10 @@
 //
 // A provisioner does everything that counts by a request, also inside Helm. So the
 // moments at which it can die differ in what it has asked for and in what it knows to
-// be done, and a wrapper of its clients' transport, which can end the process before
-// or after any request, reaches all of them: by verb, resource and client, without a
-// line in the code that is tested. A replica is this test's own program, started
-// again as a provisioner (provisioner.go); what ships knows nothing of it.
+// be done. A wrapper of its clients' transport can end the process before or after any
+// request, and so reaches all of them: by verb, resource and client, without a line in
+// the code that is tested. A replica is this test's own program, started again as a
+// provisioner (provisioner.go); what ships knows nothing of it.
 //
 // Each replica is started with the points at which fewest have died so far, and dies
 // at one of them, or at any time; or it is stopped in the middle of its work for

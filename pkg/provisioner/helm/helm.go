@@ -11,8 +11,8 @@
 //
 // A PersistentVolumeClaim of a release grows when its manifest asks for more, if
 // its StorageClass and the quota allow it; that is found out before anything of
-// the release is changed. It never shrinks: an upgrade that asks for less than the
-// revision before is refused, a rollback leaves the claim as large as it is, and so
+// the release is changed. It never shrinks. An upgrade that asks for less than the
+// revision before is refused. A rollback leaves the claim as large as it is, and so
 // does an upgrade to a manifest that asks for as much as ever of a claim that has
 // grown by other means. Claims of a StatefulSet's templates cannot grow, because
 // Kubernetes does not let the templates change.
