@@ -19,7 +19,7 @@ func TestMedusaNetworkPolicies(t *testing.T) {
 	t.Parallel()
 	objects := render(t, withSecret)
 	dns := "namespace kubernetes.io/metadata.name=kube-system: 53/UDP 53/TCP"
-	want := map[string]struct{ ingress, egress []string }{
+	want := map[string]traffic{
 		"medusa": {
 			ingress: []string{"pod order: http", "namespace platform.dev/reaches-stores=true: http"},
 			egress:  []string{dns, "pod postgres: postgres"},
@@ -29,8 +29,26 @@ func TestMedusaNetworkPolicies(t *testing.T) {
 		"backup":    {egress: []string{dns, "pod postgres: postgres"}},
 		"restore":   {egress: []string{dns, "pod postgres: postgres"}},
 		"order":     {egress: []string{dns, "pod medusa: http"}},
-		"stranger":  {},
 	}
+	wantTraffic(t, objects, want)
+}
+
+func TestMedusaWithoutNetworkPolicies(t *testing.T) {
+	t.Parallel()
+	for _, o := range render(t, withSecret+"networkPolicy: {enabled: false}") {
+		if policy, ok := o.(*networkingv1.NetworkPolicy); ok {
+			t.Errorf("policy %s is made although they are disabled", policy.Name)
+		}
+	}
+}
+
+// traffic is who may reach a pod, and whom it may reach.
+type traffic struct{ ingress, egress []string }
+
+// wantTraffic checks what the policies among the objects allow each pod, by its name to
+// the first dash. A stranger reaches nobody.
+func wantTraffic(t *testing.T, objects []object, want map[string]traffic) {
+	t.Helper()
 	all := pods(objects)
 	all["stranger"] = corev1.PodTemplateSpec{}
 	for name, pod := range all {
@@ -41,15 +59,6 @@ func TestMedusaNetworkPolicies(t *testing.T) {
 		}
 		if diff := cmp.Diff(want[name].egress, egress); diff != "" {
 			t.Errorf("what %s reaches (-want +got):\n%s", name, diff)
-		}
-	}
-}
-
-func TestMedusaWithoutNetworkPolicies(t *testing.T) {
-	t.Parallel()
-	for _, o := range render(t, withSecret+"networkPolicy: {enabled: false}") {
-		if policy, ok := o.(*networkingv1.NetworkPolicy); ok {
-			t.Errorf("policy %s is made although they are disabled", policy.Name)
 		}
 	}
 }

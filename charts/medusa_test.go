@@ -39,20 +39,15 @@ func TestMedusaSchema(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := renderText(t, withSecret+tc.values)
-			if tc.refused == "" && err != nil {
-				t.Errorf("refused: %v", err)
-			}
-			if tc.refused != "" && (err == nil || !strings.Contains(err.Error(), tc.refused)) {
-				t.Errorf("got %v, want an error that names %q", err, tc.refused)
-			}
+			_, err := renderText(t, "medusa", withSecret+tc.values)
+			wantRefused(t, tc.refused, err)
 		})
 	}
 }
 
 func TestMedusaAsksForItsSecret(t *testing.T) {
 	t.Parallel()
-	_, err := renderText(t, "")
+	_, err := renderText(t, "medusa", "")
 	if err == nil || !strings.Contains(err.Error(), "kubectl --namespace store-flowers create secret generic") {
 		t.Errorf("got %v, want the command that makes the Secret", err)
 	}
@@ -86,11 +81,11 @@ func TestMedusaMakesNoSecret(t *testing.T) {
 // out, at every reconciliation; what reads the cluster cannot be rendered without.
 func TestMedusaRendersTheSameEveryTime(t *testing.T) {
 	t.Parallel()
-	first, err := renderText(t, withSecret)
+	first, err := renderText(t, "medusa", withSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := renderText(t, withSecret)
+	second, err := renderText(t, "medusa", withSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +250,7 @@ func TestMedusaTitles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files, err := renderValues(t, map[string]any{
+			files, err := renderChart(t, "medusa", map[string]any{
 				"existingSecret": "store-credentials",
 				"store":          map[string]any{"title": title},
 			})
@@ -417,7 +412,7 @@ func TestMedusaRoute(t *testing.T) {
 	if diff := cmp.Diff([]any{map[string]any{"name": "public", "namespace": "edge"}}, parents); diff != "" {
 		t.Errorf("parents of the HTTPRoute (-want +got):\n%s", diff)
 	}
-	if _, err := renderText(t, shop+"route: {type: gateway}"); err == nil || !strings.Contains(err.Error(), "route.gateway.parent.name") {
+	if _, err := renderText(t, "medusa", shop+"route: {type: gateway}"); err == nil || !strings.Contains(err.Error(), "route.gateway.parent.name") {
 		t.Errorf("a route without a Gateway: %v", err)
 	}
 

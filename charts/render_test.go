@@ -48,19 +48,14 @@ func load(t *testing.T, name string) *chart.Chart {
 	return loaded
 }
 
-// renderText renders the chart medusa with values given as YAML.
-func renderText(t *testing.T, values string) (map[string]string, error) {
+// renderText renders an engine's chart with values given as YAML.
+func renderText(t *testing.T, name, values string) (map[string]string, error) {
 	t.Helper()
 	var given map[string]any
 	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
 		t.Fatalf("reading values: %v", err)
 	}
-	return renderValues(t, given)
-}
-
-func renderValues(t *testing.T, given map[string]any) (map[string]string, error) {
-	t.Helper()
-	return renderChart(t, "medusa", given)
+	return renderChart(t, name, given)
 }
 
 // renderChart renders an engine's chart as the provisioner does.
@@ -75,6 +70,18 @@ func renderChart(t *testing.T, name string, given map[string]any) (map[string]st
 	return engine.Render(loaded, values)
 }
 
+// wantRefused checks that values were refused by an error with the words, or taken if
+// there are none.
+func wantRefused(t *testing.T, words string, err error) {
+	t.Helper()
+	if words == "" && err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	if words != "" && (err == nil || !strings.Contains(err.Error(), words)) {
+		t.Errorf("got %v, want an error that names %q", err, words)
+	}
+}
+
 // object is one rendered object of whatever kind.
 type object interface {
 	runtime.Object
@@ -84,7 +91,7 @@ type object interface {
 // render renders the chart medusa and decodes every object, strictly.
 func render(t *testing.T, values string) []object {
 	t.Helper()
-	files, err := renderText(t, values)
+	files, err := renderText(t, "medusa", values)
 	if err != nil {
 		t.Fatalf("rendering: %v", err)
 	}

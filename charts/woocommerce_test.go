@@ -11,23 +11,12 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/yaml"
 )
-
-// wooText renders the chart woocommerce with values given as YAML.
-func wooText(t *testing.T, values string) (map[string]string, error) {
-	t.Helper()
-	var given map[string]any
-	if err := yaml.Unmarshal([]byte(withSecret+values), &given); err != nil {
-		t.Fatalf("reading values: %v", err)
-	}
-	return renderChart(t, "woocommerce", given)
-}
 
 // woo renders the chart woocommerce and decodes every object, strictly.
 func woo(t *testing.T, values string) []object {
 	t.Helper()
-	files, err := wooText(t, values)
+	files, err := renderText(t, "woocommerce", withSecret+values)
 	if err != nil {
 		t.Fatalf("rendering: %v", err)
 	}
@@ -62,13 +51,8 @@ func TestWooCommerceSchema(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := wooText(t, tc.values)
-			if tc.refused == "" && err != nil {
-				t.Errorf("refused: %v", err)
-			}
-			if tc.refused != "" && (err == nil || !strings.Contains(err.Error(), tc.refused)) {
-				t.Errorf("got %v, want an error that names %q", err, tc.refused)
-			}
+			_, err := renderText(t, "woocommerce", withSecret+tc.values)
+			wantRefused(t, tc.refused, err)
 		})
 	}
 }
@@ -273,7 +257,7 @@ func TestWooCommerceRoute(t *testing.T) {
 	if got := ingress.Spec.Rules[0].Host; got != "flowers.example.com" {
 		t.Errorf("the Ingress is for host %q", got)
 	}
-	if _, err := wooText(t, "route: {type: gateway}"); err == nil || !strings.Contains(err.Error(), "route.gateway.parent.name") {
+	if _, err := renderText(t, "woocommerce", withSecret+"route: {type: gateway}"); err == nil || !strings.Contains(err.Error(), "route.gateway.parent.name") {
 		t.Errorf("a route without a Gateway: %v", err)
 	}
 }
@@ -285,7 +269,7 @@ func TestWooCommerceNetworkPolicies(t *testing.T) {
 	dns := "namespace kubernetes.io/metadata.name=kube-system: 53/UDP 53/TCP"
 	mirror := "namespace mirror=true: 443"
 	objects := woo(t, "plugin: {egress: [{to: [{namespaceSelector: {matchLabels: {mirror: 'true'}}}], ports: [{port: 443}]}]}")
-	want := map[string]struct{ ingress, egress []string }{
+	want := map[string]traffic{
 		"wordpress": {
 			ingress: []string{"pod order: http", "pod cron: http", "namespace platform.dev/reaches-stores=true: http"},
 			egress:  []string{dns, "pod mariadb: mariadb", mirror},
@@ -296,18 +280,6 @@ func TestWooCommerceNetworkPolicies(t *testing.T) {
 		"bootstrap": {egress: []string{dns, "pod mariadb: mariadb", mirror}},
 		"order":     {egress: []string{dns, "pod wordpress: http"}},
 		"cron":      {egress: []string{dns, "pod wordpress: http"}},
-		"stranger":  {},
 	}
-	all := pods(objects)
-	all["stranger"] = corev1.PodTemplateSpec{}
-	for name, pod := range all {
-		name, _, _ = strings.Cut(name, "-")
-		ingress, egress := allowed(t, objects, all, pod.Labels)
-		if diff := cmp.Diff(want[name].ingress, ingress); diff != "" {
-			t.Errorf("who reaches %s (-want +got):\n%s", name, diff)
-		}
-		if diff := cmp.Diff(want[name].egress, egress); diff != "" {
-			t.Errorf("what %s reaches (-want +got):\n%s", name, diff)
-		}
-	}
+	wantTraffic(t, objects, want)
 }
