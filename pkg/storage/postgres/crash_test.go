@@ -26,24 +26,16 @@ func TestCrashUnderLoad(t *testing.T) {
 	w := watchPods(t, f.Storage, listPods(t, f.Storage, storage.ListOptions{}).ResourceVersion)
 
 	const writers, crashes = 8, 3
-	tallies := make([]tally, writers)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var writing sync.WaitGroup
-	var acknowledged atomic.Int64
-	for i := range writers {
-		writing.Go(func() { tallies[i].count(ctx, f.Storage, fmt.Sprintf("pod-%d", i), &acknowledged) })
-	}
+	tallies, acknowledged, stop := startCounting(t, f.Storage, writers)
 	for range crashes {
-		waitForMore(t, &acknowledged, 100)
+		waitForMore(t, acknowledged, 100)
 		server.Kill()
 		if err := server.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	waitForMore(t, &acknowledged, 100)
+	waitForMore(t, acknowledged, 100)
 	stop()
-	writing.Wait()
 
 	state := map[string]int{}
 	list := listPods(t, f.Storage, storage.ListOptions{})
@@ -80,6 +72,24 @@ func (y *tally) count(ctx context.Context, s storage.Interface, name string, tot
 			y.unknown++
 		}
 	}
+}
+
+// startCounting has writers count, each in a pod of its own, until stop. The tallies
+// are to be read after that.
+func startCounting(t *testing.T, s storage.Interface, writers int) (tallies []tally, acknowledged *atomic.Int64, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	tallies, acknowledged = make([]tally, writers), &atomic.Int64{}
+	var writing sync.WaitGroup
+	for i := range tallies {
+		writing.Go(func() { tallies[i].count(ctx, s, fmt.Sprintf("pod-%d", i), acknowledged) })
+	}
+	stop = func() {
+		cancel()
+		writing.Wait()
+	}
+	t.Cleanup(stop)
+	return tallies, acknowledged, stop
 }
 
 func waitForMore(t *testing.T, acknowledged *atomic.Int64, n int64) {

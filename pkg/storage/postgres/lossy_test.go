@@ -101,20 +101,12 @@ func TestLostAnswers(t *testing.T) {
 	f := newFixtureAt(t, dsn)
 
 	const writers, losses = 4, 40
-	tallies := make([]tally, writers)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var writing sync.WaitGroup
-	var acknowledged atomic.Int64
-	for i := range writers {
-		writing.Go(func() { tallies[i].count(ctx, f.Storage, fmt.Sprintf("pod-%d", i), &acknowledged) })
-	}
+	tallies, acknowledged, stop := startCounting(t, f.Storage, writers)
 	for proxy.lost.Load() < losses {
-		waitForMore(t, &acknowledged, 10)
+		waitForMore(t, acknowledged, 10)
 		proxy.lose.Store(true)
 	}
 	stop()
-	writing.Wait()
 	proxy.lose.Store(false)
 
 	for i, tally := range tallies {
