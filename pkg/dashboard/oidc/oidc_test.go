@@ -22,6 +22,16 @@ func newProvider(t *testing.T, i *oidctest.Issuer) *Provider {
 	return p
 }
 
+// logIn returns what the provider answers to a login.
+func logIn(t *testing.T, i *oidctest.Issuer, p *Provider, state, nonce, verifier string) url.Values {
+	t.Helper()
+	address, err := p.LoginURL(state, nonce, verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.LogIn(address)
+}
+
 // Only the answer to this browser's own login is taken.
 func TestExchange(t *testing.T) {
 	t.Parallel()
@@ -44,11 +54,7 @@ func TestExchange(t *testing.T) {
 			i := oidctest.Start(t)
 			p := newProvider(t, i)
 			state, nonce, verifier := Secrets()
-			address, err := p.LoginURL(state, nonce, verifier)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer := i.LogIn(address)
+			answer := logIn(t, i, p, state, nonce, verifier)
 			if test.change != nil {
 				test.change(answer)
 			}
@@ -73,11 +79,7 @@ func TestRefresh(t *testing.T) {
 	i := oidctest.Start(t)
 	p := newProvider(t, i)
 	state, nonce, verifier := Secrets()
-	address, err := p.LoginURL(state, nonce, verifier)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tokens, err := p.Exchange(t.Context(), i.LogIn(address), state, nonce, verifier)
+	tokens, err := p.Exchange(t.Context(), logIn(t, i, p, state, nonce, verifier), state, nonce, verifier)
 	if err != nil {
 		t.Fatal(err)
 	}
