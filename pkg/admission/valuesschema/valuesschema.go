@@ -48,17 +48,60 @@ func (s *Schema) Validate(values []byte, path *field.Path) field.ErrorList {
 	if err := json.Unmarshal(values, &document); err != nil {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
 	}
-	result := validate.NewSchemaValidator(s.schema, nil, path.String(), strfmt.Default).Validate(document)
 	var errs field.ErrorList
-	for _, err := range result.Errors {
+	for _, err := range newValidator(s.schema, path.String()).Validate(document).Errors {
+		var wrongType *field.Error
 		var invalid *openapierrors.Validation
-		if errors.As(err, &invalid) && invalid.Name != "" {
+		switch {
+		case errors.As(err, &wrongType):
+			errs = append(errs, wrongType)
+		case errors.As(err, &invalid) && invalid.Name != "":
 			errs = append(errs, fault(invalid))
-			continue
+		default:
+			errs = append(errs, field.Invalid(path, field.OmitValueType{}, err.Error()))
 		}
-		errs = append(errs, field.Invalid(path, field.OmitValueType{}, err.Error()))
 	}
 	return errs
+}
+
+// validator is kube-openapi's, but that it tells of a value of another type than its
+// schema's with a *field.Error, and of nothing else that such a value breaks.
+type validator struct {
+	*validate.SchemaValidator
+}
+
+func newValidator(schema *spec.Schema, path string) validator {
+	return validator{validate.NewSchemaValidator(schema, nil, path, strfmt.Default, func(options *validate.SchemaValidatorOptions) {
+		options.NewValidatorForField = func(_ string, schema *spec.Schema, _ any, path string, _ strfmt.Registry, _ ...validate.Option) validate.ValueValidator {
+			return newValidator(schema, path)
+		}
+		options.NewValidatorForIndex = func(_ int, schema *spec.Schema, _ any, path string, _ strfmt.Registry, _ ...validate.Option) validate.ValueValidator {
+			return newValidator(schema, path)
+		}
+	})}
+}
+
+// Validate implements validate.ValueValidator.
+func (v validator) Validate(value any) *validate.Result {
+	want := v.Schema.Type
+	typeOnly := &spec.Schema{SchemaProps: spec.SchemaProps{Type: want, Nullable: v.Schema.Nullable}}
+	var found *openapierrors.Validation
+	for _, err := range validate.NewSchemaValidator(typeOnly, nil, v.Path, strfmt.Default).Validate(value).Errors {
+		if errors.As(err, &found) {
+			message := fmt.Sprintf("must be of type %s, not %v", strings.Join(want, " or "), found.Value)
+			return &validate.Result{Errors: []error{field.Invalid(field.NewPath(v.Path), shown(value), message)}}
+		}
+	}
+	return v.SchemaValidator.Validate(value)
+}
+
+// shown is a value as a message shows it: an object or a list may be of any size.
+func shown(value any) any {
+	switch value.(type) {
+	case map[string]any, []any:
+		return field.OmitValueType{}
+	}
+	return value
 }
 
 // fault says in the words of the API what the validator has found.
@@ -75,6 +118,9 @@ func fault(found *openapierrors.Validation) *field.Error {
 		return field.Required(path, "must be set: the engine needs it")
 	case openapierrors.UnallowedPropertyCode:
 		return field.Invalid(path, found.Value, "must not be set: the engine has no such setting")
+	case openapierrors.InvalidTypeCode:
+		// Of a format, or below an anyOf: the message holds what was found.
+		found.Value = field.OmitValueType{}
 	}
 	return field.Invalid(path, found.Value, words.Replace(strings.TrimPrefix(found.Error(), found.Name+" in "+found.In+" ")))
 }

@@ -63,7 +63,7 @@ func TestValidate(t *testing.T) {
 		{"too long", `{"theme":"dark","title":"abcdef"}`, []string{"spec.values.title"}},
 		{"not the pattern", `{"theme":"dark","title":"A"}`, []string{"spec.values.title"}},
 		{"too much", `{"theme":"dark","limits":{"products":101}}`, []string{"spec.values.limits.products"}},
-		{"fraction", `{"theme":"dark","limits":{"products":1.5}}`, []string{"spec.values", "spec.values.limits.products"}},
+		{"fraction", `{"theme":"dark","limits":{"products":1.5}}`, []string{"spec.values.limits.products"}},
 		{"wrong type in a list", `{"theme":"dark","tags":[1]}`, []string{"spec.values.tags[0]"}},
 		{"too many", `{"theme":"dark","tags":["a","b","c"]}`, []string{"spec.values.tags"}},
 		{"two faults", `{"theme":"dark","title":"A","limits":{"products":0}}`, []string{"spec.values.title", "spec.values.limits.products"}},
@@ -91,7 +91,8 @@ func TestValidate(t *testing.T) {
 func TestValidateSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	parsed, err := Parse([]byte(`{"type":"object","additionalProperties":false,"required":["theme"],"properties":{
-		"theme":{"type":"string","enum":["light","dark"]},"title":{"type":"string","maxLength":2},"tags":{"type":"array","uniqueItems":true}}}`))
+		"theme":{"type":"string","enum":["light","dark"]},"title":{"type":"string","maxLength":2},"tags":{"type":"array","uniqueItems":true},
+		"count":{"type":["integer","null"],"minimum":1},"sizes":{"items":{"type":"number"}},"since":{"type":"string","format":"date-time"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +101,13 @@ func TestValidateSaysWhatToDo(t *testing.T) {
 		{"missing", `{}`, `spec.values.theme: Required value: must be set: the engine needs it`},
 		{"unknown", `{"theme":"dark","image":"evil"}`, `spec.values: Invalid value: "image": must not be set: the engine has no such setting`},
 		{"too long", `{"theme":"dark","title":"abc"}`, `spec.values.title: Invalid value: "abc": must be at most 2 chars long`},
+		{"another type", `{"theme":1}`, `spec.values.theme: Invalid value: 1: must be of type string, not number`},
+		{"fraction", `{"theme":"dark","count":1.5}`, `spec.values.count: Invalid value: 1.5: must be of type integer or null, not number`},
+		{"text for a number", `{"theme":"dark","sizes":[1,"2"]}`, `spec.values.sizes[1]: Invalid value: "2": must be of type number, not string`},
+		{"nothing", `{"theme":null}`, `spec.values.theme: Invalid value: null: must be of type string, not null`},
+		{"object for a text", `{"theme":{"a":1}}`, `spec.values.theme: Invalid value: must be of type string, not object`},
+		{"list for all", `[]`, `spec.values: Invalid value: must be of type object, not array`},
+		{"no time", `{"theme":"dark","since":"today"}`, `spec.values.since: Invalid value: must be of type date-time: "today"`},
 		{"twice", `{"theme":"dark","tags":[1,1]}`, `spec.values.tags: Invalid value: null: must not contain duplicates`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
