@@ -67,7 +67,7 @@ func typeText(expr ast.Expr) string {
 func link(name string) string { return "[" + name + "](#" + strings.ToLower(name) + ")" }
 
 // silent are tags that are about generated code, or say what others do.
-var silent = regexp.MustCompile(`^(k8s:)?optional$|^k8s:(eachVal=\+k8s:)?opaqueType$|^listType=(map|atomic)$|^k8s:list(Type|MapKey)=`)
+var silent = regexp.MustCompile(`^(k8s:)?optional$|^k8s:(eachVal=\+k8s:)?opaqueType$|^listType=(map|atomic)$|^k8s:list(Type|MapKey)=|^patch(Strategy|MergeKey)=`)
 
 // rules are how the other tags of fields read.
 var rules = []struct {

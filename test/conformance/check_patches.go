@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,6 +44,7 @@ func checkPatch(t *T) {
 		t.Errorf("deleting from a list by a strategic merge patch: %v", err)
 	}
 	t.release(name)
+	t.checkMergeOfConditions()
 	e := t.kubectl("", "patch", t.Resource+"."+t.Group, name, "-p", string(encode(nested(t.Mutable.Path, value(1)))))
 	if e.code != 0 {
 		t.Errorf("kubectl patch without a type: %s", e.stderr)
@@ -57,6 +59,24 @@ func checkPatch(t *T) {
 	unknown := t.send(t.Admin, http.MethodPatch, t.path(name), http.Header{"Content-Type": {"application/json"}}, []byte("{}"))
 	if unknown.code != http.StatusUnsupportedMediaType {
 		t.Errorf("a patch of an unknown type: status %d, want 415", unknown.code)
+	}
+}
+
+// checkMergeOfConditions patches one condition, and expects the others to stay.
+func (t *T) checkMergeOfConditions() {
+	if t.schema().at("status", "conditions") == nil {
+		return
+	}
+	name := t.create().GetName()
+	if t.Controller != nil {
+		t.observed(name) // It writes conditions of its own no more.
+	}
+	one := encode(map[string]any{"status": map[string]any{"conditions": []any{map[string]any{
+		"type": "Tested", "status": "True", "reason": "Tested", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+	}}}})
+	patched, err := t.objects().Patch(t.Context(), name, types.StrategicMergePatchType, one, metav1.PatchOptions{}, "status")
+	if err != nil || meta.FindStatusCondition(conditions(patched), "Tested") == nil || meta.FindStatusCondition(conditions(patched), "Ready") == nil {
+		t.Errorf("a strategic merge patch of one condition: %v, and leaves %v", err, conditions(patched))
 	}
 }
 
