@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -123,27 +124,35 @@ func checkReady(t *T) {
 		}
 	}
 	// Whatever sub-condition is not True, Ready is not either.
-	seen := map[string]bool{}
-	t.follow(t.create(t.Controller.Live), func(object *unstructured.Unstructured) bool {
+	seen := false
+	summedUp := func(object *unstructured.Unstructured) bool {
 		for _, name := range t.Controller.Conditions {
 			if condition := meta.FindStatusCondition(conditions(object), name); condition != nil && condition.Status != metav1.ConditionTrue {
-				seen[name] = true
+				seen = true
 				if meta.IsStatusConditionTrue(conditions(object), "Ready") {
 					t.Errorf("Ready is True and %s is %s", name, condition.Status)
 				}
 			}
 		}
 		return finished(object)
-	})
-	if len(seen) == 0 {
+	}
+	created := t.create(t.Controller.Live)
+	t.follow(created, summedUp)
+	if !seen {
 		t.Error("no sub-condition was seen on its way")
 	}
+	// Also of an object that was Ready before.
+	before := t.get(created.GetName())
+	t.patch(before.GetName(), nested(t.Mutable.Path, t.Mutable.Values[0]))
+	t.follow(before, summedUp)
 }
 
 func checkNoPhase(t *T) {
-	if t.schema().at("status", "phase") != nil {
-		t.Error("there is a field status.phase")
-	}
+	t.schema().fields(func(path string, _ *node) {
+		if strings.HasPrefix(path, "status.") && strings.HasSuffix(path, ".phase") {
+			t.Errorf("there is a field %s", path)
+		}
+	})
 }
 
 func checkKstatus(t *T) {

@@ -1,10 +1,12 @@
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -111,6 +113,13 @@ func checkList(t *T) {
 		t.must(json.Unmarshal(body, &list))
 		return list, string(body)
 	}
+	// An empty list has no items, and not none: from the storage, from a cache, in pages.
+	for _, query := range []string{"?resourceVersion=0", "?limit=1", "?labelSelector=no%3Dsuch"} {
+		body := string(t.send(t.Admin, http.MethodGet, t.path()+query, nil, nil).body)
+		if !strings.Contains(body, `"items":[]`) {
+			t.Errorf("an empty list of %s is %s", query, body)
+		}
+	}
 	list, text := read()
 	if list.Kind != t.Kind+"List" || list.APIVersion != t.Group+"/"+t.Version || list.Items == nil || list.Metadata.ResourceVersion == "" {
 		t.Errorf("an empty list is %s", text)
@@ -168,13 +177,20 @@ func checkSelectors(t *T) {
 
 func checkDescribe(t *T) {
 	object := t.live()
+	var events []eventsv1.Event
+	if t.Controller != nil {
+		t.eventually("events", func(context.Context) (bool, error) {
+			events = t.events(object)
+			return len(events) > 0, nil
+		})
+	}
 	described := t.runs("", "describe", t.Resource+"."+t.Group, object.GetName())
 	t.contains(described, object.GetName(), t.namespace(), t.Kind, "Events:", get(object, t.Mutable.Path))
 	for _, c := range conditions(object) {
 		t.contains(described, c.Type, c.Reason)
 	}
-	for _, event := range t.events(object) {
-		t.contains(described, event.Reason)
+	for _, event := range events {
+		t.contains(described, event.Reason, event.Note)
 	}
 }
 

@@ -46,6 +46,14 @@ func checkImpersonation(t *T) {
 	if a := t.send(t.anonymous(), http.MethodGet, t.path(), forged, nil); a.code != http.StatusForbidden && a.code != http.StatusUnauthorized {
 		t.Errorf("forged headers past the cluster: status %d, want 401 or 403", a.code)
 	}
+	// Nor does the server leave it to the cluster what somebody may do.
+	direct := http.Header{"Impersonate-User": {user}}
+	if a := t.send(t.Direct, http.MethodGet, t.path(name), direct, nil); a.code != http.StatusOK {
+		t.Errorf("reading past the cluster: status %d: %s", a.code, a.body)
+	}
+	if a := t.send(t.Direct, http.MethodGet, t.path(), direct, nil); a.code != http.StatusForbidden || !strings.Contains(t.status(a).Message, want) {
+		t.Errorf("listing past the cluster without the right to: status %d, %s, want %s", a.code, a.body, want)
+	}
 }
 
 func checkCanI(t *T) {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,13 +9,18 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/yaml"
+
+	"platform.dev/stores/test/internal/scan"
 )
 
 // names are those of the properties.
@@ -86,7 +92,10 @@ func checkDefaults(t *T) {
 	var walk func(path string, value any)
 	walk = func(path string, value any) {
 		fields, _ := value.(map[string]any)
-		if value == nil || value == "" {
+		list, isList := value.([]any)
+		_, isDefault := t.Defaults[path]
+		zero := value == "" || value == false || value == int64(0) || fields != nil && len(fields) == 0 || isList && len(list) == 0
+		if value == nil || zero && !isDefault && get(t.object(name), path) == "" {
 			t.Errorf("%s is there and empty", path)
 		}
 		for name, below := range fields {
@@ -109,22 +118,38 @@ const maxBytes = 16 << 10
 
 func checkSize(t *T) {
 	object := t.live()
-	if size := len(encode(object.Object)); size > maxBytes {
-		t.Errorf("an object has %d bytes, want at most %d", size, maxBytes)
+	rested := map[string]*unstructured.Unstructured{"an object": object}
+	if t.Controller != nil && t.Controller.Stalled != nil {
+		stalled := t.create(t.Controller.Live, t.Controller.Stalled)
+		t.eventually("the controller to give up", func(context.Context) (bool, error) {
+			stalled = t.get(stalled.GetName())
+			return meta.IsStatusConditionTrue(conditions(stalled), "Stalled"), nil
+		})
+		rested["an object that is stalled"] = stalled
 	}
-	// Nothing is written while nothing happens.
-	watcher := t.watch(metav1.ListOptions{ResourceVersion: t.get(object.GetName()).GetResourceVersion(), FieldSelector: "metadata.name=" + object.GetName()})
-	still := time.After(3 * time.Second)
-	for writes := 0; ; {
+	var all sync.WaitGroup
+	for what, object := range rested {
+		if size := len(encode(object.Object)); size > maxBytes {
+			t.Errorf("%s has %d bytes, want at most %d", what, size, maxBytes)
+		}
+		watcher := t.watch(metav1.ListOptions{ResourceVersion: object.GetResourceVersion(), FieldSelector: "metadata.name=" + object.GetName()})
+		all.Go(func() {
+			if writes := count(watcher, 3*time.Second); writes > 1 { // What was under way may come to its end.
+				t.Errorf("%s is written %d times while nothing happens", what, writes)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// count is how many events there are in a span of time.
+func count(watcher watch.Interface, span time.Duration) (events int) {
+	for end := time.After(span); ; {
 		select {
 		case <-watcher.ResultChan():
-			// What was under way may come to its end.
-			if writes++; writes > 1 {
-				t.Errorf("the object is written again and again while nothing happens")
-				return
-			}
-		case <-still:
-			return
+			events++
+		case <-end:
+			return events
 		}
 	}
 }
@@ -139,19 +164,34 @@ func checkSecrets(t *T) {
 	if t.Controller == nil || t.Controller.Namespace == "" {
 		return
 	}
-	object := t.finish(t.create(t.Controller.Live))
+	object := t.create(t.Controller.Live)
+	told := map[string][]byte{}
+	t.follow(object, func(seen *unstructured.Unstructured) bool {
+		told["the object at "+seen.GetResourceVersion()] = encode(seen.Object)
+		object = seen
+		return finished(seen)
+	})
+	told["its events"] = encode(t.events(object))
+	if t.History != "" {
+		told["its history"] = t.send(t.Admin, http.MethodGet, t.path(object.GetName(), t.History), nil, nil).body
+	}
 	secrets, err := t.core.CoreV1().Secrets(get(object, t.Controller.Namespace)).List(t.Context(), metav1.ListOptions{})
 	t.must(err)
-	text := string(encode(object.Object))
-	if len(secrets.Items) == 0 {
-		t.Error("there are no secrets that could be told")
-	}
+	scanner := &scan.Scanner{}
+	known := 0
 	for _, secret := range secrets.Items {
 		for key, value := range secret.Data {
-			if len(value) > 8 && strings.Contains(text, string(value)) {
-				t.Errorf("the object holds %s of Secret %s", key, secret.Name)
+			if len(value) >= scan.Shortest {
+				scanner.Add(t, key+" of Secret "+secret.Name, value)
+				known++
 			}
 		}
+	}
+	if known == 0 {
+		t.Error("there are no secrets that could be told")
+	}
+	for where, text := range told {
+		scanner.Scan(t, where, text)
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// shortest is how long a value has to be for its bytes to be found nowhere by chance.
-const shortest = 16
+// Shortest is how long a value has to be for its bytes to be found nowhere by chance.
+const Shortest = 16
 
 // Scanner knows secret values, as they are and as they would look inside something
 // encoded. The zero value knows none.
@@ -32,7 +32,7 @@ type Scanner struct {
 // Add makes a value known under a name. It fails for one that is too short for a secret.
 func (s *Scanner) Add(t testing.TB, name string, value []byte) {
 	t.Helper()
-	if len(value) < shortest {
+	if len(value) < Shortest {
 		t.Fatalf("%s has %d bytes: too short for a secret", name, len(value))
 	}
 	if s.needles == nil {
