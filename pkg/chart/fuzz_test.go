@@ -6,12 +6,16 @@ import (
 	"errors"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/fstest"
+
+	"github.com/Masterminds/semver/v3"
 )
 
-// An index of a repository names an address of an archive, or is refused.
+// An index of a repository names an address of an archive of the version that is asked
+// for, or of one that it allows, or is refused.
 func FuzzIndex(f *testing.F) {
 	for _, seed := range []string{
 		"entries: {shop: [{version: 1.2.3, digest: abc, urls: [shop-1.2.3.tgz]}, {version: 1.3.0, urls: ['https://example.com/a.tgz']}]}",
@@ -20,6 +24,7 @@ func FuzzIndex(f *testing.F) {
 	} {
 		f.Add([]byte(seed), "1.2.3")
 		f.Add([]byte(seed), ">=1.0.0 || x")
+		f.Add([]byte(seed), "<1.3.0")
 	}
 	f.Fuzz(func(t *testing.T, document []byte, version string) {
 		found, address, err := find(document, Source{RepositoryURL: "https://charts.example.com/shops", RepositoryChart: "shop", Version: version})
@@ -30,7 +35,17 @@ func FuzzIndex(f *testing.F) {
 			return
 		}
 		if parsed, err := url.Parse(address); err != nil || !parsed.IsAbs() || found == nil {
-			t.Errorf("the archive is at %q: %v", address, err)
+			t.Fatalf("the archive is at %q: %v", address, err)
+		}
+		if found.Version == version {
+			return
+		}
+		allowed, err := semver.NewConstraint(version)
+		if err != nil {
+			t.Fatalf("found version %q for %q", found.Version, version)
+		}
+		if v, err := semver.NewVersion(found.Version); err != nil || !allowed.Check(v) {
+			t.Errorf("found version %q for %q", found.Version, version)
 		}
 	})
 }
@@ -78,15 +93,31 @@ func FuzzChart(f *testing.F) {
 	})
 }
 
-// Bytes that are not an archive of a chart are refused.
+// Bytes that are not an archive of a chart are refused. What is read of others has a name,
+// a version and files that are in the chart, and is the same again.
 func FuzzArchive(f *testing.F) {
 	whole := archive(f, shop(f))
 	f.Add(whole)
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, err := readArchive(bytes.NewReader(data)); err != nil && !errors.Is(err, ErrChart) {
-			t.Errorf("an error that is not ErrChart: %v", err)
+		read, err := readArchive(bytes.NewReader(data))
+		if err != nil {
+			if !errors.Is(err, ErrChart) {
+				t.Errorf("an error that is not ErrChart: %v", err)
+			}
+			return
+		}
+		if read.Name == "" || read.Version == "" {
+			t.Errorf("a chart %q of version %q", read.Name, read.Version)
+		}
+		for _, file := range read.files {
+			if !filepath.IsLocal(file.Name) {
+				t.Errorf("a chart with file %q", file.Name)
+			}
+		}
+		if again, err := readArchive(bytes.NewReader(data)); err != nil || again.Digest != read.Digest {
+			t.Errorf("read again it has digest %s, %v, want %s", again.Digest, err, read.Digest)
 		}
 	})
 }

@@ -84,7 +84,8 @@ func at(value any, path []string) any {
 	return value
 }
 
-// A store's namespace is one that Kubernetes takes, whatever the store is called.
+// A store's namespace is one that Kubernetes takes, whatever the store is called, and
+// another than that of a store of the same name with another UID.
 func FuzzNamespaceName(f *testing.F) {
 	f.Add("flowers", "2c1d5a4e-0000-4000-8000-000000000000")
 	f.Add(strings.Repeat("a-", 31)+"a", "")
@@ -97,6 +98,11 @@ func FuzzNamespaceName(f *testing.F) {
 		}
 		if faults := validation.IsDNS1123Label(NamespaceName(s)); len(faults) > 0 {
 			t.Errorf("namespace %q: %v", NamespaceName(s), faults)
+		}
+		later := s.DeepCopy()
+		later.UID += "-later"
+		if NamespaceName(later) == NamespaceName(s) {
+			t.Errorf("two stores have namespace %q", NamespaceName(s))
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -79,19 +80,26 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// A stored value is read, or is told to be corrupt.
+// A stored value is read as of its revision, or is told to be corrupt.
 func FuzzStoredValue(f *testing.F) {
 	for _, seed := range []string{`{"kind":"Pod","apiVersion":"example.apiserver.k8s.io/v1","metadata":{"name":"a"}}`, `{`, "", "k8s:enc:aescbc:v1:x:y", "k8s\x00", `{"kind":"List","apiVersion":"v1"}`} {
 		f.Add([]byte(seed), int64(7))
+		f.Add([]byte(seed), int64(math.MaxInt64))
 	}
 	s := &Storage{
 		resource: Resource{Codec: apitesting.TestCodec(codecs, examplev1.SchemeGroupVersion)}, transformer: identity.NewEncryptCheckTransformer(),
 		versioner: storage.APIObjectVersioner{}, marksCorrupt: true,
 	}
 	f.Fuzz(func(t *testing.T, sealed []byte, rev int64) {
-		_, err := s.decode(t.Context(), "/pods/a", sealed, rev)
-		if err != nil && !errors.As(err, new(*corruptError)) {
-			t.Errorf("a value that cannot be read is not told to be corrupt: %v", err)
+		obj, err := s.decode(t.Context(), "/pods/a", sealed, rev)
+		if err != nil {
+			if !errors.As(err, new(*corruptError)) {
+				t.Errorf("a value that cannot be read is not told to be corrupt: %v", err)
+			}
+			return
+		}
+		if read, err := s.versioner.ObjectResourceVersion(obj); err != nil || int64(read) != rev {
+			t.Errorf("a value of revision %d is read as of %d, %v", rev, read, err)
 		}
 	})
 }

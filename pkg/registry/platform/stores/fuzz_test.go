@@ -157,8 +157,8 @@ func (p *askedPast) At(_ context.Context, key string, at time.Time) (*history.Re
 	return &history.Revision{Object: &platform.Store{}}, nil
 }
 
-// The changes between two objects are none for equal ones and some for others, each of
-// a place of its own.
+// The changes between two objects are none for equal ones and some for others, and the
+// other way about they are the same with before and after exchanged.
 func FuzzChanges(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"spec":{"plan":"small"}}`, `{"spec":{"plan":"large"}}`},
@@ -176,6 +176,13 @@ func FuzzChanges(f *testing.F) {
 		found := changes(from, to)
 		if equal := cmp.Equal(from, to); equal != (len(found) == 0) {
 			t.Errorf("equal: %t, changes: %+v", equal, found)
+		}
+		back := changes(to, from)
+		for i := range back {
+			back[i].From, back[i].To = back[i].To, back[i].From
+		}
+		if diff := cmp.Diff(found, back); diff != "" {
+			t.Errorf("the way back is another (-there +back):\n%s", diff)
 		}
 		for i, change := range found {
 			if change.From == nil && change.To == nil {
