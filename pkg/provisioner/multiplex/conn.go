@@ -23,8 +23,13 @@ const (
 	connWindow = 1 << 20
 	// responseWindow is the protocol's default.
 	responseWindow = 1<<16 - 1
+	// maxFrame is the protocol's default for the size of a frame, in either direction.
+	maxFrame = 16 << 10
 	// maxHeaders bounds the headers of a response, in bytes.
 	maxHeaders = 1 << 20
+	// maxHeaderTable bounds what is kept of the headers that were sent, however much the
+	// server would keep: the protocol's default.
+	maxHeaderTable = 4 << 10
 	// maxStreams is how many requests are taken to be allowed if the server does not
 	// say, as RFC 9113 recommends in section 6.5.2 as the least.
 	maxStreams = 100
@@ -59,7 +64,8 @@ type conn struct {
 func greet(raw net.Conn) (*conn, error) {
 	c := &conn{net: raw, done: make(chan struct{}), out: bufio.NewWriter(raw), next: 1, responses: map[uint32]*Response{}, places: maxStreams, reserved: 1}
 	c.framer = http2.NewFramer(c.out, bufio.NewReader(raw))
-	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.framer.SetMaxReadFrameSize(maxFrame)
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(maxHeaderTable, nil)
 	c.framer.MaxHeaderListSize = maxHeaders
 	c.encoder = hpack.NewEncoder(&c.block)
 	_, err := io.WriteString(c.out, http2.ClientPreface)
@@ -158,12 +164,11 @@ func (c *conn) writeRequest(id uint32, r *http.Request) error {
 			return err
 		}
 	}
-	const most = 16 << 10 // of a frame, if the server does not allow more
-	first := c.block.Next(most)
+	first := c.block.Next(maxFrame)
 	return c.write(func() error {
 		err := c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: first, EndStream: true, EndHeaders: c.block.Len() == 0})
 		for err == nil && c.block.Len() > 0 {
-			err = c.framer.WriteContinuation(id, c.block.Len() <= most, c.block.Next(most))
+			err = c.framer.WriteContinuation(id, c.block.Len() <= maxFrame, c.block.Next(maxFrame))
 		}
 		return err
 	})
@@ -209,7 +214,9 @@ func (c *conn) take(frame http2.Frame) error {
 	switch f := frame.(type) {
 	case *http2.MetaHeadersFrame:
 		if response := c.response(id); response != nil {
-			response.head(f)
+			if err := response.head(f); err != nil {
+				c.reset(id, http2.ErrCodeProtocol, err)
+			}
 		}
 		if f.StreamEnded() {
 			c.end(id, nil)
@@ -230,6 +237,8 @@ func (c *conn) take(frame http2.Frame) error {
 		return c.tell(func() error { return c.framer.WritePing(true, f.Data) })
 	case *http2.GoAwayFrame:
 		c.leave(f.LastStreamID)
+	case *http2.PushPromiseFrame:
+		return http2.ConnectionError(http2.ErrCodeProtocol) // it was told not to
 	}
 	return nil
 }
@@ -275,8 +284,7 @@ func (c *conn) set(settings *http2.SettingsFrame) error {
 	c.mu.Unlock()
 	return c.tell(func() error {
 		if size, ok := settings.Value(http2.SettingHeaderTableSize); ok {
-			c.encoder.SetMaxDynamicTableSizeLimit(size)
-			c.encoder.SetMaxDynamicTableSize(size)
+			c.encoder.SetMaxDynamicTableSize(min(size, maxHeaderTable))
 		}
 		return c.framer.WriteSettingsAck()
 	})

@@ -2,6 +2,7 @@ package multiplex
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -142,10 +143,17 @@ func (r *Response) Close() error {
 
 // head takes the head of the response; trailers and what is only informational are
 // passed over.
-func (r *Response) head(frame *http2.MetaHeadersFrame) {
-	status, err := strconv.Atoi(frame.PseudoValue("status"))
-	if err != nil || status < http.StatusOK {
-		return
+func (r *Response) head(frame *http2.MetaHeadersFrame) error {
+	code := frame.PseudoValue("status")
+	if code == "" {
+		return nil
+	}
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		return fmt.Errorf("reading the status of a response: %w", err)
+	}
+	if status < http.StatusOK {
+		return nil
 	}
 	headers := http.Header{}
 	for _, field := range frame.RegularFields() {
@@ -157,6 +165,7 @@ func (r *Response) head(frame *http2.MetaHeadersFrame) {
 		r.waiting.headers, r.waiting.status = headers, status
 		r.waiting.tell()
 	}
+	return nil
 }
 
 // receive takes a part of the body.
