@@ -3,13 +3,11 @@ package helm
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 
-	"helm.sh/helm/v3/pkg/storage/driver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,12 +32,9 @@ func (s *SDK) Drift(ctx context.Context, namespace, name string, revision int) (
 	if err != nil {
 		return nil, err
 	}
-	rel, err := cfg.Releases.Get(name, revision)
-	if errors.Is(err, driver.ErrReleaseNotFound) {
-		return nil, fmt.Errorf("%w: %s/%s revision %d", ErrReleaseNotFound, namespace, name, revision)
-	}
+	rel, err := read(cfg, namespace, name, revision)
 	if err != nil {
-		return nil, fmt.Errorf("reading release %s/%s revision %d: %w", namespace, name, revision, err)
+		return nil, err
 	}
 	objects, err := cfg.KubeClient.Build(bytes.NewBufferString(rel.Manifest), false)
 	if err != nil {

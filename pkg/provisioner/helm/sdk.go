@@ -91,18 +91,27 @@ func (s *SDK) Get(ctx context.Context, namespace, name string) (*Release, error)
 	return newest, nil
 }
 
-// Objects implements Interface.
-func (s *SDK) Objects(ctx context.Context, namespace, name string, revision int) ([]Object, error) {
-	cfg, _, err := s.configuration(ctx, namespace)
-	if err != nil {
-		return nil, err
-	}
+// read returns a revision, or ErrReleaseNotFound.
+func read(cfg *action.Configuration, namespace, name string, revision int) (*release.Release, error) {
 	rel, err := cfg.Releases.Get(name, revision)
 	if errors.Is(err, driver.ErrReleaseNotFound) {
 		return nil, fmt.Errorf("%w: %s/%s revision %d", ErrReleaseNotFound, namespace, name, revision)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading release %s/%s revision %d: %w", namespace, name, revision, err)
+	}
+	return rel, nil
+}
+
+// Objects implements Interface.
+func (s *SDK) Objects(ctx context.Context, namespace, name string, revision int) ([]Object, error) {
+	cfg, _, err := s.configuration(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := read(cfg, namespace, name, revision)
+	if err != nil {
+		return nil, err
 	}
 	objects, err := objectsOf(rel.Manifest)
 	if err != nil {
@@ -192,8 +201,8 @@ func (s *SDK) Rollback(ctx context.Context, namespace, name string, to int) (*Re
 	}
 	observed.keep = to
 	cfg.KubeClient.(*client).returning = true
-	if _, err := cfg.Releases.Get(name, to); errors.Is(err, driver.ErrReleaseNotFound) {
-		return nil, fmt.Errorf("%w: %s/%s revision %d", ErrReleaseNotFound, namespace, name, to)
+	if _, err := read(cfg, namespace, name, to); errors.Is(err, ErrReleaseNotFound) {
+		return nil, err
 	}
 	rollback := action.NewRollback(cfg)
 	rollback.Version, rollback.MaxHistory, rollback.DisableHooks = to, maxHistory, true
