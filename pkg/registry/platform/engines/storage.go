@@ -9,9 +9,9 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/registry/platform/base"
 	"platform.dev/stores/pkg/registry/platform/subresource"
 	"platform.dev/stores/pkg/registry/platform/table"
 )
@@ -62,7 +62,7 @@ func (*REST) Categories() []string { return []string{"platform"} }
 
 // NewREST returns the REST storage of engines and of engines/status.
 func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*REST, *subresource.StatusREST, error) {
-	strategy := strategy{rest.DeclarativeValidation{Scheme: scheme}, names.SimpleNameGenerator}
+	strategy := strategy{base.NewStrategy(scheme)}
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &platform.Engine{} },
 		NewListFunc:               func() runtime.Object { return &platform.EngineList{} },

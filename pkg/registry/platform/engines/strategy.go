@@ -8,18 +8,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"platform.dev/stores/pkg/apis/platform"
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/apis/platform/validation"
+	"platform.dev/stores/pkg/registry/platform/base"
 )
 
 // strategy says how an Engine is created and updated.
 type strategy struct {
-	rest.DeclarativeValidation
-	names.NameGenerator
+	base.Strategy
 }
 
 var (
@@ -32,13 +31,6 @@ var (
 
 // NamespaceScoped is false: an engine is offered to the whole cluster.
 func (strategy) NamespaceScoped() bool { return false }
-
-// AllowCreateOnUpdate is false: a PUT never creates an engine.
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-// AllowUnconditionalUpdate is true: a PUT without a resourceVersion overwrites
-// on purpose.
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 // GetResetFields names what the main resource does not own.
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
@@ -74,14 +66,3 @@ func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateEngineUpdate(obj.(*platform.Engine), old.(*platform.Engine))
 }
-
-// WarningsOnCreate warns of nothing.
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
-// WarningsOnUpdate warns of nothing.
-func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
-}
-
-// Canonicalize changes nothing: there is one way to write an engine.
-func (strategy) Canonicalize(runtime.Object) {}

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	"platform.dev/stores/pkg/apis/platform"
+	"platform.dev/stores/pkg/registry/platform/base"
 	"platform.dev/stores/pkg/registry/platform/table"
 )
 
@@ -54,7 +54,7 @@ func (*REST) Categories() []string { return []string{"platform"} }
 
 // NewREST returns the REST storage of quotas.
 func NewREST(scheme *runtime.Scheme, optionsGetter generic.RESTOptionsGetter) (*REST, error) {
-	strategy := strategy{rest.DeclarativeValidation{Scheme: scheme}, names.SimpleNameGenerator}
+	strategy := strategy{base.NewStrategy(scheme)}
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &platform.StoreQuota{} },
 		NewListFunc:               func() runtime.Object { return &platform.StoreQuotaList{} },

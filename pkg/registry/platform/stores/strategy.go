@@ -12,19 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"platform.dev/stores/pkg/apis/platform"
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/pkg/apis/platform/validation"
+	"platform.dev/stores/pkg/registry/platform/base"
 )
 
 // strategy says how a Store is created, updated and deleted through the main
 // resource.
 type strategy struct {
-	rest.DeclarativeValidation
-	names.NameGenerator
+	base.Strategy
 	domain string
 }
 
@@ -38,20 +37,11 @@ var (
 
 // newStrategy makes stores without a host answer under domain.
 func newStrategy(scheme *runtime.Scheme, domain string) strategy {
-	return strategy{rest.DeclarativeValidation{Scheme: scheme}, names.SimpleNameGenerator, domain}
+	return strategy{base.NewStrategy(scheme), domain}
 }
 
 // NamespaceScoped is true: who may see a store is decided by its namespace.
 func (strategy) NamespaceScoped() bool { return true }
-
-// AllowCreateOnUpdate is false: a PUT never creates a store, so that a late
-// update cannot bring a deleted one back.
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-// AllowUnconditionalUpdate is true, as for most built-in resources: a PUT that
-// carries a resourceVersion is refused when it is stale, and one without
-// overwrites on purpose.
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 // GetResetFields names what the main resource does not own, so that server-side
 // apply does not record an owner for it.
@@ -130,9 +120,6 @@ func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field
 	return validation.ValidateStoreUpdate(obj.(*platform.Store), old.(*platform.Store))
 }
 
-// WarningsOnCreate warns of nothing.
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
 // WarningsOnUpdate warns of what a change does that its author may not expect, in at most
 // 120 characters each.
 func (strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
@@ -158,6 +145,3 @@ func warnings(store, old *platform.Store) []string {
 	}
 	return texts
 }
-
-// Canonicalize changes nothing: there is one way to write a store.
-func (strategy) Canonicalize(runtime.Object) {}
