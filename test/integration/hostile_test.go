@@ -50,7 +50,8 @@ func TestHostileBodies(t *testing.T) {
 	for i := 1; i < 12; i++ {
 		fmt.Fprintf(&bomb, "    a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
-	const jsonType, patchType = "application/json", "application/json-patch+json"
+	const jsonType, patchType, maxMiB = "application/json", "application/json-patch+json", 256
+	before := residentMiB(t, server.PID())
 	for name, test := range map[string]struct {
 		method, path, contentType, body string
 		want                            int
@@ -87,7 +88,9 @@ func TestHostileBodies(t *testing.T) {
 			if took := time.Since(begin); took > 10*time.Second {
 				t.Errorf("took %s", took)
 			}
-			t.Logf("took %s, now %d MiB", time.Since(begin), residentMiB(t, server.PID()))
+			if more := residentMiB(t, server.PID()) - before; more > maxMiB {
+				t.Errorf("the server has %d MiB more than before, want at most %d", more, maxMiB)
+			}
 		})
 	}
 }

@@ -1,11 +1,13 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,10 +18,14 @@ import (
 )
 
 // newNode makes a node that answers for logs alone: a line with what it was asked, and
-// if it is to follow another that ends with the request.
+// if it is to follow another that ends with the request. Of pod "waiting" it has none.
 func newNode(t *testing.T) string {
 	t.Helper()
 	kubelet := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/waiting/") {
+			http.Error(w, "the container waits to start", http.StatusBadRequest)
+			return
+		}
 		_, _ = fmt.Fprintf(w, "asked %s\n", r.URL.RawQuery) // the client may be gone
 		if r.URL.Query().Get("follow") != "" {
 			_, _ = fmt.Fprintln(w, "more")
@@ -59,15 +65,20 @@ func TestKubectlStoreShowsLogs(t *testing.T) {
 	if _, err := core.ServiceAccounts(store.Status.Namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := core.Pods(store.Status.Namespace).Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "shop"},
-		Spec: corev1.PodSpec{
-			NodeName: newNode(t), AutomountServiceAccountToken: &no,
-			Containers: []corev1.Container{{Name: "web", Image: "web"}, {Name: "worker", Image: "worker"}},
-		},
-	}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
+	node := newNode(t)
+	newPod := func(name string) {
+		t.Helper()
+		if _, err := core.Pods(store.Status.Namespace).Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec: corev1.PodSpec{
+				NodeName: node, AutomountServiceAccountToken: &no,
+				Containers: []corev1.Container{{Name: "web", Image: "web"}, {Name: "worker", Image: "worker"}},
+			},
+		}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	newPod("shop")
 
 	for name, test := range map[string]struct {
 		args []string
@@ -84,8 +95,23 @@ func TestKubectlStoreShowsLogs(t *testing.T) {
 	}
 	k.refuse("", []string{"store", "logs", "flowers", "-c", "database"}, `error: no pod of the store has a container "database": there are web, worker`)
 
-	logs := k.follow("store", "logs", "flowers", "-f", "-c", "web")
-	logs.expect("[shop/web] ", "follow=true")
-	logs.expect("[shop/web] ", "more")
+	// A pod that has no log keeps nobody from those of others.
+	newPod("waiting")
+	if r := k.try("", "store", "logs", "flowers", "-c", "web", "--tail=-1"); r.code != 0 || r.stdout != "[shop/web] asked \n" || !strings.Contains(r.stderr, "waiting/web has no log: ") {
+		t.Errorf("exit code %d, printed %q and %q", r.code, r.stdout, r.stderr)
+	}
+
+	logs := k.follow("store", "logs", "flowers", "-f")
+	harness.Eventually(t, patience, "all containers to be followed at the same time", func(context.Context) (bool, error) {
+		output, err := logs.Log()
+		for _, container := range []string{"web", "worker"} {
+			for _, line := range []string{"asked follow=true", "more\n"} {
+				if !strings.Contains(string(output), "[shop/"+container+"] "+line) {
+					return false, err
+				}
+			}
+		}
+		return true, nil
+	})
 	logs.interrupt()
 }

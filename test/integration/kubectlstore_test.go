@@ -2,6 +2,8 @@ package integration
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"platform.dev/stores/pkg/apis/platform/v1alpha1"
 	"platform.dev/stores/test/internal/harness"
@@ -99,6 +102,11 @@ status: {}
 		t.Errorf("open --browser: exit code %d, %q", r.code, r.stderr)
 	}
 	wantOutput(t, "open --admin", "https://"+store.Spec.Host+"/app\n", k.run("", "store", "open", "flowers", "--admin"))
+	store.Status.URL = "file:///etc/passwd"
+	updateStatus(t, store)
+	if r := k.try("", "store", "open", "flowers", "--browser"); r.code != 1 || !strings.HasSuffix(r.stderr, "is no address of a web page, and was not opened\n") || strings.Contains(r.stderr, "opens") {
+		t.Errorf("open --browser of a file: exit code %d, %q", r.code, r.stderr)
+	}
 }
 
 // What has happened to a store is told, and taken back.
@@ -138,6 +146,7 @@ Audit ID: ID
 `, settled(k.run("", "store", "history", "flowers", "--diff", "--limit=1"), latest, "LATEST", history.Items[0].AuditID, "ID"))
 	contains(t, k.run("", "store", "history", "flowers", "--diff"), "\nrevision "+first+"\n", "\n+ spec.displayName: Flowers & more\n", "\n+ spec.values.theme: dark\n")
 	contains(t, k.run("", "store", "history", "flowers", "--all"), "status.conditions[Ready].status: Unknown -> True")
+	contains(t, k.run("", "store", "history", "flowers", "--all", "--diff"), "\n- status.conditions[Ready].status: Unknown\n+ status.conditions[Ready].status: True\n")
 	wantOutput(t, "history -o jsonpath", latest+" StoreHistory", k.run("", "store", "history", "flowers", "--limit=1", "-o", "jsonpath={.items[*].resourceVersion} {.kind}"))
 
 	wantOutput(t, "rollback --dry-run=client", "small Flowers & more large", k.run("", "store", "rollback", "flowers", "--to-revision="+first, "--dry-run=client", "-o", "jsonpath={.spec.plan} {.spec.displayName}")+" "+k.field(".spec.plan"))
@@ -163,9 +172,45 @@ func TestKubectlStoreWaits(t *testing.T) {
 		store, err = client.Get(ctx, "flowers", metav1.GetOptions{})
 		return err == nil, nil
 	})
-	setReady(t, store, metav1.ConditionTrue)
-	if r := <-done; r.code != 0 || r.stdout != "store.platform.dev/flowers created\n" {
+	// What was true of an earlier spec does not count.
+	for generation, message := range []string{"An earlier one.", "This one."} {
+		store.Status.Conditions = []metav1.Condition{{
+			Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Tested", Message: message,
+			LastTransitionTime: metav1.Now(), ObservedGeneration: int64(generation),
+		}}
+		store = updateStatus(t, store)
+	}
+	if r := <-done; r.code != 0 || r.stdout != "store.platform.dev/flowers created\n" || !strings.HasSuffix(r.stderr, "Tested: This one.\n") {
 		t.Errorf("exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A rollback brings data back when it is asked to, and only then.
+func TestKubectlStoreRollsBackWithData(t *testing.T) {
+	t.Parallel()
+	k, engine := newPlugin(t), newEngine(t)
+	canRestore := []byte(`{"spec":{"backup":{"backupCronJob":"backup","restoreCronJob":"restore"}}}`)
+	if _, err := harness.Platform(t, env.Admin()).Engines().Patch(t.Context(), engine.Name, types.MergePatchType, canRestore, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	store := create(t, k.namespace, newStore("flowers", engine))
+	for _, name := range []string{"newer", "older"} {
+		store.Status.Backups = append(store.Status.Backups, v1alpha1.StoreBackup{
+			Name: name, Time: metav1.Now(), Version: store.Spec.Version, FirstGeneration: 1, LastGeneration: 1,
+		})
+	}
+	first := store.ResourceVersion
+	updateStatus(t, store)
+	rollback := func(args ...string) string {
+		t.Helper()
+		return k.run("", append([]string{"store", "rollback", "flowers", "--to-revision=" + first, "-o", "jsonpath={.spec.restore.backup} {.spec.owner}"}, args...)...)
+	}
+	wantOutput(t, "rollback", " admin", rollback())
+	k.refuse("", []string{"store", "rollback", "flowers", "--to-revision=" + first, "--backup=older"}, "error: --backup needs --with-data")
+	wantOutput(t, "rollback --with-data", "newer admin", rollback("--with-data"))
+	wantOutput(t, "rollback --backup", "older admin", rollback("--with-data", "--backup=older"))
+	for _, dry := range []string{"client", "server"} {
+		wantOutput(t, "rollback --dry-run="+dry, "older admin", rollback("--dry-run="+dry))
 	}
 }
 
@@ -173,6 +218,8 @@ func TestKubectlStoreRefuses(t *testing.T) {
 	t.Parallel()
 	k, engine := newPlugin(t), newEngine(t)
 	k.run("", "store", "create", "flowers", "--engine="+engine.Name, "--host="+hostOf("flowers", engine))
+	other := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(other.Close)
 	for name, test := range map[string]struct {
 		args  []string
 		parts []string
@@ -193,6 +240,7 @@ func TestKubectlStoreRefuses(t *testing.T) {
 		"unknown format":      {[]string{"get", "flowers", "-o", "xml"}, []string{"error: unable to match a printer", "xml"}},
 		"another resource":    {[]string{"open", "engine/flowers"}, []string{`error: "engine/flowers" is no store`}},
 		"negative time":       {[]string{"logs", "flowers", "--since=-1s"}, []string{"error: --since=-1s must be greater than 0"}},
+		"no API server":       {[]string{"open", "flowers", "--server=" + strings.Replace(other.URL, "http:", "https:", 1)}, []string{"Unable to connect to the server: "}},
 		"no server":           {[]string{"open", "flowers", "--server=http://127.0.0.1:1"}, []string{"The connection to the server 127.0.0.1:1 was refused"}},
 		"no revision":         {[]string{"rollback", "flowers"}, []string{"error: --to-revision is required"}},
 		"no login":            {[]string{"credentials", "flowers"}, []string{"Error from server (NotFound)", "no admin login"}},
