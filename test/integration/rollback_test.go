@@ -119,7 +119,7 @@ func TestRollbackIsValidated(t *testing.T) {
 	}{
 		"version no longer offered": {created.ResourceVersion, apierrors.IsInvalid, []string{"spec.version", `supported values: "1.0"`}},
 		"another store's revision":  {other.ResourceVersion, apierrors.IsNotFound, []string{"revision " + other.ResourceVersion}},
-		"no revision":               {"", apierrors.IsBadRequest, []string{"stores/history"}},
+		"no revision":               {"", apierrors.IsInvalid, []string{"spec.resourceVersion", "stores/history"}},
 		"no number":                 {"latest", apierrors.IsBadRequest, []string{`"latest"`}},
 	} {
 		_, err := rollBack(t, env.Admin(), created, test.revision, metav1.CreateOptions{})

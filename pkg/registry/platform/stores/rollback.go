@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/operation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -46,6 +47,7 @@ type RollbackREST struct {
 	admit    admission.Interface
 	scope    admission.ObjectInterfaces
 	managers *managedfields.FieldManager
+	rules    rest.DeclarativeValidation
 }
 
 var (
@@ -65,7 +67,7 @@ func NewRollbackREST(stores *REST, engines rest.Getter, past history.Reader, adm
 	updates := *stores.Store
 	updates.UpdateStrategy = rollbackStrategy{updates.UpdateStrategy.(strategy)}
 	stores = &REST{&updates, stores.rules, stores.ledger, stores.previews}
-	return &RollbackREST{stores, engines, past, admission.WithAudit(admit), admission.NewObjectInterfacesFromScheme(scheme), managers}, nil
+	return &RollbackREST{stores, engines, past, admission.WithAudit(admit), admission.NewObjectInterfacesFromScheme(scheme), managers, rest.DeclarativeValidation{Scheme: scheme}}, nil
 }
 
 // New returns an empty rollback to decode into.
@@ -85,7 +87,10 @@ func (*RollbackREST) ProducesObject(string) any { return v1alpha1.Store{} }
 func (r *RollbackREST) Create(ctx context.Context, name string, obj runtime.Object, createValidation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	rollback := obj.(*platform.StoreRollback)
 	if rollback.Name != "" && rollback.Name != name {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the rollback is of store %q and was sent to store %q", rollback.Name, name))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.name %q must be the name of the store that the rollback is sent to, %q: set it or leave it out", rollback.Name, name))
+	}
+	if faults := r.validate(ctx, rollback); len(faults) > 0 {
+		return nil, invalidRollback(name, faults)
 	}
 	if createValidation != nil {
 		if err := createValidation(ctx, rollback.DeepCopyObject()); err != nil {
@@ -113,6 +118,24 @@ func (r *RollbackREST) Create(ctx context.Context, name string, obj runtime.Obje
 	return updated, err
 }
 
+// validate returns every fault of a rollback that can be told without the store.
+func (r *RollbackREST) validate(ctx context.Context, rollback *platform.StoreRollback) field.ErrorList {
+	faults := r.rules.ValidateDeclaratively(ctx, rollback, nil, nil, operation.Create, r.rules.DeclarativeValidationConfig(ctx, rollback, nil))
+	for _, fault := range faults {
+		if fault.Type == field.ErrorTypeRequired {
+			fault.Detail = "must be a revision that stores/history lists"
+		}
+	}
+	if rollback.Spec.Backup != "" && rollback.Spec.Data != platform.RollbackDataRestore {
+		faults = append(faults, field.Invalid(field.NewPath("spec", "backup"), rollback.Spec.Backup, "must not be set unless spec.data is Restore"))
+	}
+	return faults
+}
+
+func invalidRollback(name string, faults field.ErrorList) error {
+	return apierrors.NewInvalid(platform.SchemeGroupVersion.WithKind("StoreRollback").GroupKind(), name, faults)
+}
+
 // rolledBack returns live with the spec of past, and the data if the rollback asks
 // for it. It is called again if live was changed meanwhile.
 func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Store, rollback *platform.StoreRollback, name string, options *metav1.UpdateOptions) (runtime.Object, error) {
@@ -121,7 +144,7 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 	case "":
 		return nil, apierrors.NewNotFound(platform.Resource("stores"), name)
 	default:
-		return nil, apierrors.NewConflict(platform.Resource("stores"), name, errors.New("the store was deleted and created again"))
+		return nil, apierrors.NewConflict(platform.Resource("stores"), name, errors.New("the store was deleted and created again: read its history again and choose a revision from there"))
 	}
 	store := live.DeepCopy()
 	store.Spec = *past.Spec.DeepCopy()
@@ -133,7 +156,7 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 		}
 		restore, fault := restoreFor(obj.(*platform.Engine), live, past, rollback.Spec.Backup)
 		if fault != nil {
-			return nil, apierrors.NewInvalid(platform.SchemeGroupVersion.WithKind("StoreRollback").GroupKind(), name, field.ErrorList{fault})
+			return nil, invalidRollback(name, field.ErrorList{fault})
 		}
 		store.Spec.Restore = restore
 	}
@@ -152,10 +175,10 @@ func (r *RollbackREST) rolledBack(ctx context.Context, live, past *platform.Stor
 func restoreFor(engine *platform.Engine, live, past *platform.Store, name string) (*platform.StoreRestore, *field.Error) {
 	data := field.NewPath("spec", "data")
 	if engine.Spec.Backup == nil || engine.Spec.Backup.RestoreCronJob == "" {
-		return nil, field.Forbidden(data, fmt.Sprintf("engine %q names no spec.backup.restoreCronJob: its data can only be brought back by hand", engine.Name))
+		return nil, field.Forbidden(data, fmt.Sprintf("engine %q names no spec.backup.restoreCronJob: its data may only be brought back by hand: leave spec.data out to bring back the spec alone", engine.Name))
 	}
 	if live.Spec.PowerState == platform.PowerStateHibernated || past.Spec.PowerState == platform.PowerStateHibernated {
-		return nil, field.Forbidden(data, "the store is hibernated, or was: data is brought back to a shop that runs and goes on to")
+		return nil, field.Forbidden(data, "the store is hibernated, or was at the revision: wake it first and choose a revision at which it ran, or leave spec.data out")
 	}
 	var have []string
 	for _, backup := range live.Status.Backups {
@@ -165,7 +188,7 @@ func restoreFor(engine *platform.Engine, live, past *platform.Store, name string
 		}
 		have = append(have, fmt.Sprintf("%s (version %s, generations %d to %d)", backup.Name, backup.Version, backup.FirstGeneration, backup.LastGeneration))
 	}
-	return nil, field.Forbidden(data, fmt.Sprintf("there is no backup %s with version %s; status.backups has: %s",
+	return nil, field.Forbidden(data, fmt.Sprintf("there is no backup %s with version %s: choose one that there is, or leave spec.data out; status.backups has: %s",
 		cmp.Or(name, fmt.Sprintf("of generation %d", past.Generation)), past.Spec.Version, cmp.Or(strings.Join(have, ", "), "none")))
 }
 
