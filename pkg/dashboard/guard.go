@@ -41,19 +41,19 @@ func (s *Server) foreign(r *http.Request) string {
 	site := r.Header.Get("Sec-Fetch-Site")
 	origin := r.Header.Get("Origin")
 	if site != "" && site != "same-origin" && (changes(r) || site != "none") {
-		return "it comes from another site"
+		return "it comes from another site: use the dashboard's own pages"
 	}
 	if origin != "" && !s.ownOrigin(r, origin) {
-		return "it comes from another origin"
+		return "it comes from another origin: use the dashboard at its own URL"
 	}
 	if !changes(r) {
 		return ""
 	}
 	if site == "" && origin == "" {
-		return "it does not say where it comes from"
+		return "it must say where it comes from: set the header Origin"
 	}
 	if !slices.Equal(r.Header.Values(requestHeader), []string{requestHeaderValue}) {
-		return "it lacks the header " + requestHeader
+		return "it must have the header " + requestHeader + ": " + requestHeaderValue
 	}
 	return ""
 }

@@ -73,7 +73,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", strictTransport)
 	}
 	if upgrades(r) {
-		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "the dashboard speaks HTTP only")
+		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "the dashboard speaks HTTP only: leave the header Upgrade out")
 		return
 	}
 	handle(w, r)
@@ -137,7 +137,7 @@ func (s *Server) configuration(w http.ResponseWriter, r *http.Request) {
 func (s *Server) kubernetes(w http.ResponseWriter, r *http.Request) {
 	path, ok := proxy.Allowed(r.Method, r.URL)
 	if !ok {
-		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the dashboard does not pass this on to the kube API")
+		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, "the dashboard does not pass this on to the kube API: ask the kube API itself")
 		return
 	}
 	current, err := s.current(w, r)
@@ -166,9 +166,9 @@ func bufferBody(w http.ResponseWriter, r *http.Request, limit int64) bool {
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			refuse(w, http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge, "the request is too large")
+			refuse(w, http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge, "the request is too large: send a smaller one")
 		} else {
-			refuse(w, http.StatusRequestTimeout, metav1.StatusReasonTimeout, "the request did not arrive")
+			refuse(w, http.StatusRequestTimeout, metav1.StatusReasonTimeout, "the request did not arrive in time: send it again")
 		}
 		return false
 	}

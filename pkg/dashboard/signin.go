@@ -73,7 +73,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	token := strings.TrimSpace(given.Token)
 	if !isBearer(token) {
-		unauthorized(w, "this is not a token")
+		unauthorized(w, "this is not a token: sign in with one that `kubectl create token` prints")
 		return
 	}
 	if err := s.begin(w, r, &oidc.Tokens{ID: token}); err != nil {

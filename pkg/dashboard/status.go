@@ -48,7 +48,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var status apierrors.APIStatus
 	switch {
 	case errors.Is(err, session.ErrNone), errors.Is(context.Cause(r.Context()), session.ErrEnded):
-		unauthorized(w, "you are not signed in, or not any more")
+		unauthorized(w, "you are not signed in, or not any more: sign in")
 	case errors.Is(err, oidc.ErrRefused), kube.IsRefused(err):
 		unauthorized(w, err.Error())
 	case errors.Is(err, session.ErrTooLarge):

@@ -78,7 +78,7 @@ status: {}
 `, k.run("", append(create, "--dry-run=client", "-o", "yaml")...))
 	wantOutput(t, "create", "store.platform.dev/flowers created\n", k.run("", create...))
 	k.refuse("", []string{"store", "open", "flowers"}, `error: store "flowers" has no address yet: Pending: Waiting for the provisioner`)
-	k.refuse("", []string{"store", "credentials", "flowers"}, "Error from server (Conflict)", "wait for NamespaceReady")
+	k.refuse("", []string{"store", "credentials", "flowers"}, "Error from server (Conflict)", "waits for NamespaceReady")
 	k.refuse("", []string{"store", "logs", "flowers"}, `error: store "flowers" has no namespace yet: Pending`)
 
 	client := harness.Platform(t, env.Admin()).Stores(k.namespace)
@@ -234,7 +234,8 @@ func TestKubectlStoreRefuses(t *testing.T) {
 		"unknown command":     {[]string{"sell", "flowers"}, []string{`error: unknown command "sell"`}},
 		"no such store":       {[]string{"history", "nothing"}, []string{"Error from server (NotFound)", `"nothing" not found`}},
 		"no such revision":    {[]string{"rollback", "flowers", "--to-revision=999999999"}, []string{"Error from server (NotFound)", "revision 999999999"}},
-		"two moments":         {[]string{"get", "flowers", "--revision=1", "--at=1"}, []string{"error: --at and --revision cannot be given together"}},
+		"two moments":         {[]string{"get", "flowers", "--revision=1", "--at=1"}, []string{"error: --at and --revision must not be given together"}},
+		"moment of all":       {[]string{"get", "--at=2026-01-01T00:00:00Z"}, []string{"error: the past is read of one store at a time", "See 'kubectl store get --help'"}},
 		"moment that is none": {[]string{"get", "flowers", "--at=yesterday"}, []string{"Error from server (BadRequest)", `at "yesterday" must be a time as in RFC 3339`}},
 		"diff as JSON":        {[]string{"history", "flowers", "--diff", "-o", "json"}, []string{"error: --diff and --output"}},
 		"unknown format":      {[]string{"get", "flowers", "-o", "xml"}, []string{"error: unable to match a printer", "xml"}},

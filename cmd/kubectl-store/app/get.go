@@ -33,7 +33,8 @@ func (p *plugin) newGet() *cobra.Command {
 		Use:   "get NAME [--at=MOMENT | --revision=REVISION]",
 		Short: "Show a store as it is, or as it was at any time",
 		Long: `Show a store as it was at any time that the server remembers, also if it was deleted
-since. Without a time it is the store as it is now.`,
+since. Without a time it is the store as it is now. The past is read of one name at a
+time: there is no list of it.`,
 		Example: `  # The store as it was at a time
   kubectl store get flowers --at=2006-01-02T15:04:05Z -o yaml
 
@@ -43,7 +44,12 @@ since. Without a time it is the store as it is now.`,
   # Make a deleted store again as it was after one of its revisions
   kubectl store get flowers --revision=1234 -o json | jq 'del(.status, .metadata)+{metadata: {name: "flowers"}}' | kubectl create -f -`,
 		ValidArgsFunction: p.completeStores,
-		RunE:              named(g.run),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && (g.at != "" || g.revision != "") {
+				return fmt.Errorf("the past is read of one store at a time: name it before --at or --revision\nSee '%s --help' for usage", cmd.CommandPath())
+			}
+			return named(g.run)(cmd, args)
+		},
 	}
 	cmd.Flags().StringVar(&g.at, "at", "", "Show what had the name at this moment: a time as in RFC 3339, or the resourceVersion of any store or engine.")
 	cmd.Flags().StringVar(&g.revision, "revision", "", "Show the store as this revision of it left it.")
@@ -56,7 +62,7 @@ since. Without a time it is the store as it is now.`,
 
 func (g *get) run(ctx context.Context, name string) error {
 	if g.at != "" && g.revision != "" {
-		return errors.New("--at and --revision cannot be given together")
+		return errors.New("--at and --revision must not be given together: leave one of them out")
 	}
 	request, err := g.request(name)
 	if err != nil {

@@ -65,7 +65,7 @@ name, it is the history of the last that had it.`,
 
 func (h *history) run(ctx context.Context, name string) error {
 	if h.diff && h.output.OutputFlagSpecified() {
-		return errors.New("--diff and --output cannot be given together")
+		return errors.New("--diff and --output must not be given together: leave one of them out")
 	}
 	show, err := h.printer()
 	if err != nil {

@@ -64,7 +64,7 @@ func (r *rollback) run(ctx context.Context, name string) error {
 	if r.withData {
 		asked.Spec.Data, asked.Spec.Backup = v1alpha1.RollbackDataRestore, r.backup
 	} else if r.backup != "" {
-		return errors.New("--backup needs --with-data")
+		return errors.New("--backup needs --with-data: give both, or leave both out")
 	}
 	var store *v1alpha1.Store
 	if r.dryRun == "client" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
 
 	"platform.dev/stores/pkg/apis/platform"
@@ -44,7 +45,7 @@ func (plugin) Validate(_ context.Context, a admission.Attributes, _ admission.Ob
 		}
 		return nil
 	}
-	refusal := admission.NewForbidden(a, fmt.Errorf("store %s/%s is protected: set spec.deletionProtection to false first", store.Namespace, store.Name))
+	refusal := apierrors.NewForbidden(platform.Resource("stores"), store.Name, fmt.Errorf("store %s/%s is protected: set spec.deletionProtection to false first", store.Namespace, store.Name))
 	if err := a.AddAnnotation(annotation, "kept"); err != nil {
 		return err
 	}

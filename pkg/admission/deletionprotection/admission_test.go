@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 			if apierrors.IsForbidden(err) != test.refused || !test.refused && err != nil {
 				t.Fatalf("got %v, want refused: %t", err, test.refused)
 			}
-			if test.refused && !strings.Contains(err.Error(), "shops/flowers is protected") {
+			if test.refused && !strings.Contains(err.Error(), `"flowers" is forbidden: store shops/flowers is protected`) {
 				t.Errorf("the message does not name the store: %v", err)
 			}
 		})

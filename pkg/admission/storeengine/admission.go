@@ -204,7 +204,7 @@ func validateValues(store *platform.Store, engine *v1alpha1.Engine, path *field.
 		return nil
 	}
 	if engine.Spec.ValuesSchema == nil {
-		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("engine %q takes no values", engine.Name))}
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("must not be set: engine %q takes no values", engine.Name))}
 	}
 	schema, err := valuesschema.Parse(engine.Spec.ValuesSchema.Raw)
 	if err != nil {
@@ -245,7 +245,9 @@ func (p *plugin) validateUnused(ctx context.Context, a admission.Attributes, eng
 // the server.
 func (p *plugin) engine(ctx context.Context, name string) (*v1alpha1.Engine, error) {
 	if !p.WaitForReady() {
-		return nil, apierrors.NewServiceUnavailable("the list of engines has not been read yet, try again")
+		refusal := apierrors.NewServiceUnavailable("the list of engines has not been read yet, try again")
+		refusal.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+		return nil, refusal
 	}
 	engine, err := p.engines.Get(name)
 	// A name that no engine can have does not make a request.

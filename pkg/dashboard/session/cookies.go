@@ -27,7 +27,7 @@ const (
 )
 
 // ErrTooLarge is a session that no browser would keep.
-var ErrTooLarge = errors.New("the token is too long for a session")
+var ErrTooLarge = errors.New("the token is too long for a session: sign in with one of fewer groups or claims")
 
 // ErrNone is a request without a session.
 var ErrNone = errors.New("not signed in")

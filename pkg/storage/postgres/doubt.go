@@ -46,7 +46,7 @@ func (d *Database) resolve(ctx context.Context, b *batchAttempt, lost error) ([]
 			return nil, unavailable(lost)
 		case time.Now().After(deadline) || !sleep(ctx, doubtDelay):
 			return nil, apierrors.NewTimeoutError(
-				fmt.Sprintf("the database was lost during the write, which may have succeeded: %s", cause(lost)), 1)
+				fmt.Sprintf("the database was lost during the write, which may have succeeded: %s; read the object before trying again", cause(lost)), 1)
 		}
 	}
 }

@@ -194,12 +194,12 @@ func continueExpiredError(continueKey, keyPrefix string) error {
 
 // impossibleRevision answers a resource version that no object can have.
 func impossibleRevision(version string) error {
-	return apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %s is larger than any can be", version))
+	return apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %s is larger than any can be, use one that the server has given", version))
 }
 
 // tooLarge rejects an object no request could have carried.
 func tooLarge(what string, size, limit int) error {
-	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s has %d bytes, the limit is %d", what, size, limit))
+	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s has %d bytes and must have at most %d", what, size, limit))
 }
 
 // corruptRead is how a watch ends at an object that cannot be read.

@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"platform.dev/stores/pkg/apis/platform"
 )
 
 // originImmutable is where the validation of tags says that a fault comes from.
@@ -24,6 +26,7 @@ func (s strategy) ValidateDeclaratively(ctx context.Context, obj, old runtime.Ob
 		case fault.Type == field.ErrorTypeRequired:
 			fault.Detail = "must be one of those that `kubectl get engines` lists"
 		case fault.Origin == originImmutable:
+			fault.BadValue = obj.(*platform.Store).Spec.Engine
 			fault.Detail += ": to move to another engine create another store"
 		}
 	}

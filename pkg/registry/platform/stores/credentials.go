@@ -107,7 +107,7 @@ func (r *CredentialsREST) read(ctx context.Context, store *platform.Store) (map[
 		return nil, unreadable(store, err)
 	case store.UID == "" || namespace.Labels[v1alpha1.LabelStoreUID] != string(store.UID):
 		return nil, apierrors.NewForbidden(platform.Resource("stores"), store.Name,
-			fmt.Errorf("namespace %q, which the store's status names, is not the store's", namespace.Name))
+			fmt.Errorf("namespace %q, which status.namespace names, is not the store's: ask a cluster administrator who has written it", namespace.Name))
 	}
 	secret, err := r.cluster.Secrets(namespace.Name).Get(ctx, v1alpha1.CredentialsSecret, metav1.GetOptions{})
 	switch {
@@ -127,13 +127,16 @@ func notYet(store *platform.Store) error {
 
 func awaited(store *platform.Store) string {
 	for _, step := range []string{v1alpha1.ConditionNamespaceReady, v1alpha1.ConditionSecretsReady} {
-		c := meta.FindStatusCondition(store.Status.Conditions, step)
-		switch {
-		case c == nil:
-			return "its credentials do not exist yet: they wait for " + step
-		case c.Status != metav1.ConditionTrue:
-			return fmt.Sprintf("its credentials do not exist yet: they wait for %s: %s: %s", step, c.Reason, c.Message)
+		if meta.IsStatusConditionTrue(store.Status.Conditions, step) {
+			continue
 		}
+		text := fmt.Sprintf("its credentials do not exist yet: try again when %s is True; now it waits for %s", v1alpha1.ConditionSecretsReady, step)
+		for _, kind := range []string{step, v1alpha1.ConditionReady} { // Before its turn a step has no condition.
+			if c := meta.FindStatusCondition(store.Status.Conditions, kind); c != nil {
+				return fmt.Sprintf("%s: %s: %s", text, c.Reason, c.Message)
+			}
+		}
+		return text
 	}
 	return fmt.Sprintf("its credentials are missing in Secret %s in namespace %q: restore it", v1alpha1.CredentialsSecret, store.Status.Namespace)
 }
@@ -141,7 +144,7 @@ func awaited(store *platform.Store) string {
 // noLogin answers for engines whose shops nobody logs in to.
 func noLogin(store *platform.Store) error {
 	err := apierrors.NewNotFound(platform.Resource("stores/credentials"), store.Name)
-	err.ErrStatus.Message = fmt.Sprintf("store %q has no credentials to show: engine %q names no admin login", store.Name, store.Spec.Engine)
+	err.ErrStatus.Message = fmt.Sprintf("store %q has no credentials to show: engine %q names no admin login: a cluster administrator may set its spec.adminLogin", store.Name, store.Spec.Engine)
 	return err
 }
 
@@ -151,6 +154,8 @@ func unreadable(store *platform.Store, err error) error {
 	if apierrors.IsForbidden(err) {
 		err = errors.New("the API server has not been given access to them")
 	}
-	return apierrors.NewServiceUnavailable(fmt.Sprintf("the credentials of store %q in namespace %q cannot be read now, try again: %v",
+	refusal := apierrors.NewServiceUnavailable(fmt.Sprintf("the credentials of store %q in namespace %q are out of reach now, try again: %v",
 		store.Name, store.Status.Namespace, err))
+	refusal.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return refusal
 }

@@ -68,10 +68,13 @@ func TestCredentials(t *testing.T) {
 		parts  []string         // of the error
 	}{
 		{"ready", func(*credentialsWorld) {}, nil, nil},
-		{"not taken up", func(w *credentialsWorld) { w.store.Status = platform.StoreStatus{} }, apierrors.IsConflict, []string{"wait for NamespaceReady"}},
+		{"not taken up", func(w *credentialsWorld) { w.store.Status = platform.StoreStatus{} }, apierrors.IsConflict, []string{"waits for NamespaceReady"}},
 		{"namespace waits", pending(metav1.Condition{Type: v1alpha1.ConditionNamespaceReady, Status: metav1.ConditionFalse, Reason: "GrantingAccess", Message: "Waiting."}),
 			apierrors.IsConflict, []string{"NamespaceReady: GrantingAccess: Waiting."}},
-		{"secrets wait", pending(namespaceReady), apierrors.IsConflict, []string{"wait for SecretsReady"}},
+		{"nobody has begun", func(w *credentialsWorld) {
+			w.store.Status = platform.StoreStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: "Suspended", Message: "Left alone."}}}
+		}, apierrors.IsConflict, []string{"try again when SecretsReady is True; now it waits for NamespaceReady: Suspended: Left alone."}},
+		{"secrets wait", pending(namespaceReady), apierrors.IsConflict, []string{"waits for SecretsReady"}},
 		{"secret lost", pending(namespaceReady, secretsReady), apierrors.IsConflict, []string{"restore", "store-flowers-1"}},
 		{"key missing", func(w *credentialsWorld) { delete(w.secret.Data, "pass") }, apierrors.IsConflict, nil},
 		{"engine without a login", func(w *credentialsWorld) { w.engine.Spec.AdminLogin = nil }, apierrors.IsNotFound, []string{`"medusa" names no admin login`}},
@@ -95,6 +98,9 @@ func TestCredentials(t *testing.T) {
 			if test.is != nil {
 				if !test.is(err) {
 					t.Fatalf("got %v, want another error", err)
+				}
+				if seconds, wait := apierrors.SuggestsClientDelay(err); apierrors.IsServiceUnavailable(err) && (!wait || seconds != 1) {
+					t.Errorf("no word of when to come again in %v", err)
 				}
 				for _, part := range append(test.parts, "flowers") {
 					if !strings.Contains(err.Error(), part) {

@@ -85,11 +85,11 @@ func (r *HistoryREST) Get(ctx context.Context, name string, opts runtime.Object)
 func checkOptions(o *platform.StoreHistoryOptions) error {
 	switch {
 	case o.At != "" && o.ResourceVersion != "":
-		return apierrors.NewBadRequest("at and resourceVersion cannot be given together")
+		return apierrors.NewBadRequest("at and resourceVersion must not be given together: leave one of them out")
 	case (o.At != "" || o.ResourceVersion != "") && (o.Limit != 0 || o.Continue != ""):
-		return apierrors.NewBadRequest("limit and continue are for the list of revisions: they cannot be given with at or resourceVersion")
+		return apierrors.NewBadRequest("limit and continue must not be given with at or resourceVersion: they are for the list of revisions, leave them out")
 	case o.Limit < 0 || o.Limit > maxRevisions:
-		return apierrors.NewBadRequest(fmt.Sprintf("limit must be from 1 to %d", maxRevisions))
+		return apierrors.NewBadRequest(fmt.Sprintf("limit %d must be from 1 to %d", o.Limit, maxRevisions))
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (r *HistoryREST) page(ctx context.Context, key, name string, options *platf
 	if options.Continue != "" {
 		var err error
 		if from, err = strconv.ParseInt(options.Continue, 10, 64); err != nil || from <= 0 {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("continue %q was not given by an earlier answer", options.Continue))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("continue %q must be the metadata.continue of an earlier answer", options.Continue))
 		}
 	}
 	limit := maxRevisions

@@ -51,17 +51,17 @@ func (m moment) of(ctx context.Context, past history.Reader, key string) (*histo
 func revisionOf(ctx context.Context, past history.Reader, key, name, resourceVersion string) (*history.Revision, error) {
 	number, err := strconv.ParseInt(resourceVersion, 10, 64)
 	if err != nil || number <= 0 {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion %q must be a number: stores/history lists the revisions there are", resourceVersion))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("resourceVersion %q must be a number: use one that stores/history lists", resourceVersion))
 	}
 	revision, err := past.Get(ctx, key, number)
 	switch {
 	case err == nil && revision.Object != nil:
 		return revision, nil
 	case err == nil:
-		return nil, notFound(name, fmt.Sprintf("store %q was deleted at revision %d", name, number))
+		return nil, notFound(name, fmt.Sprintf("store %q was deleted at revision %d: use an earlier one that stores/history lists", name, number))
 	case errors.Is(err, history.ErrNotFound):
 		if _, err := past.List(ctx, key, 0, 1); err == nil {
-			return nil, notFound(name, fmt.Sprintf("store %q has no revision %d in its history", name, number))
+			return nil, notFound(name, fmt.Sprintf("store %q has no revision %d in its history: use one that stores/history lists", name, number))
 		}
 	}
 	return nil, explainPast(err, name, fmt.Sprintf("at revision %d", number))
@@ -74,12 +74,12 @@ func explainPast(err error, name, when string) error {
 	var absent *history.AbsentError
 	switch {
 	case errors.As(err, &expired):
-		return apierrors.NewResourceExpired(fmt.Sprintf("the history of store %q %s is no longer kept: it goes back to %s (resourceVersion %d)",
+		return apierrors.NewResourceExpired(fmt.Sprintf("the history of store %q %s is no longer kept: use a later moment, from %s (resourceVersion %d) on",
 			name, when, timestamp(expired.Since), expired.Revision))
 	case errors.Is(err, history.ErrExpired):
-		return apierrors.NewResourceExpired(fmt.Sprintf("the history of store %q %s is no longer kept, or is another store's", name, when))
+		return apierrors.NewResourceExpired(fmt.Sprintf("the history of store %q %s is no longer kept, or is another store's: use a revision that stores/history lists", name, when))
 	case errors.Is(err, history.ErrFuture):
-		return apierrors.NewBadRequest(fmt.Sprintf("there is no store %q %s: that revision is yet to come", name, when))
+		return apierrors.NewBadRequest(fmt.Sprintf("there is no store %q %s: that revision is yet to come, use one that stores/history lists", name, when))
 	case errors.As(err, &absent):
 		return notFound(name, absence(absent, name, when))
 	case errors.Is(err, history.ErrNotFound), storage.IsInvalidObj(err): // which no store can be called
@@ -93,11 +93,11 @@ func absence(absent *history.AbsentError, name, when string) string {
 	missing := fmt.Sprintf("there was no store %q %s: ", name, when)
 	switch {
 	case !absent.Deleted.IsZero() && !absent.Created.IsZero():
-		return missing + fmt.Sprintf("one was deleted at %s and the next was created at %s", timestamp(absent.Deleted), timestamp(absent.Created))
+		return missing + fmt.Sprintf("one was deleted at %s and the next was created at %s, use a moment before or after", timestamp(absent.Deleted), timestamp(absent.Created))
 	case !absent.Deleted.IsZero():
-		return missing + "it was deleted at " + timestamp(absent.Deleted)
+		return missing + fmt.Sprintf("it was deleted at %s, use a moment before", timestamp(absent.Deleted))
 	case !absent.Created.IsZero():
-		return missing + "it was created at " + timestamp(absent.Created)
+		return missing + fmt.Sprintf("it was created at %s, use a moment from then on", timestamp(absent.Created))
 	}
 	return ""
 }

@@ -97,15 +97,16 @@ func (s strategy) prepareForUpdate(store, oldStore *platform.Store) {
 	}
 }
 
-// setDefaults fills the fields whose defaults are made from other fields.
+// setDefaults fills the fields whose defaults are made from other fields. What is made of
+// a name that is missing would be one more fault that nobody has made.
 func (s strategy) setDefaults(store *platform.Store) {
 	if store.Spec.DisplayName == "" {
 		store.Spec.DisplayName = store.Name
 	}
-	if store.Spec.Host == "" {
+	if store.Spec.Host == "" && store.Name != "" {
 		store.Spec.Host = store.Name + "." + s.domain
 	}
-	if store.Spec.AdminEmail == "" {
+	if store.Spec.AdminEmail == "" && store.Spec.Host != "" {
 		store.Spec.AdminEmail = "admin@" + store.Spec.Host
 	}
 }
