@@ -36,9 +36,8 @@ func (t *T) children(object *unstructured.Unstructured) (namespace *corev1.Names
 func checkLabels(t *T) {
 	bad := t.object(newName())
 	bad.SetLabels(map[string]string{"a b": "c"})
-	if _, err := t.objects().Create(t.Context(), bad, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
-		t.Errorf("a label that is none: %v, want Invalid", err)
-	}
+	_, err := t.objects().Create(t.Context(), bad, metav1.CreateOptions{})
+	t.refused("a label that is none", err, metav1.StatusReasonInvalid)
 	t.needs(t.Controller != nil && len(t.Controller.Children) > 0, "children")
 	namespace, objects := t.children(t.finish(t.create(t.Controller.Live)))
 	require := func(what string, labels map[string]string) {
@@ -152,9 +151,7 @@ func checkNamespaceDeletion(t *T) {
 		t.Errorf("the namespace is gone before what is in it: %v", err)
 	}
 	_, err := t.objects().Create(t.Context(), t.object(newName()), metav1.CreateOptions{})
-	if !apierrors.IsForbidden(err) {
-		t.Errorf("creating in a namespace that is being deleted: %v, want Forbidden", err)
-	}
+	t.refused("creating in a namespace that is being deleted", err, metav1.StatusReasonForbidden)
 	t.release(held.GetName())
 	gone := []string{t.namespace()}
 	if t.Controller != nil && t.Controller.Namespace != "" {

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 )
@@ -107,11 +107,12 @@ func checkConditions(t *T) {
 		"without a reason":    {map[string]any{"type": "Tested", "status": "True", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}},
 		"with another status": {map[string]any{"type": "Tested", "status": "Maybe", "reason": "Tested", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}},
 	} {
-		object := t.get(created.GetName())
-		t.must(unstructured.SetNestedSlice(object.Object, faulty, "status", "conditions"))
-		if _, err := t.objects().UpdateStatus(t.Context(), object, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) && !apierrors.IsConflict(err) {
-			t.Errorf("a condition %s: %v, want Invalid", fault, err)
-		}
+		t.refused("a condition "+fault, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			object := t.get(created.GetName())
+			t.must(unstructured.SetNestedSlice(object.Object, faulty, "status", "conditions"))
+			_, err := t.objects().UpdateStatus(t.Context(), object, metav1.UpdateOptions{})
+			return err
+		}), metav1.StatusReasonInvalid)
 	}
 }
 

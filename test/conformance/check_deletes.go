@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -34,13 +33,10 @@ func checkDelete(t *T) {
 		"UID":             {UID: ptr.To(types.UID("another"))},
 		"resourceVersion": {ResourceVersion: ptr.To("1")},
 	} {
-		if err := remove(metav1.DeleteOptions{Preconditions: &preconditions}); !apierrors.IsConflict(err) {
-			t.Errorf("deleting with another %s: %v, want Conflict", what, err)
-		}
+		t.refused("another "+what, remove(metav1.DeleteOptions{Preconditions: &preconditions}), metav1.StatusReasonConflict)
 	}
-	if err := remove(metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletionPropagation("Sideways"))}); !apierrors.IsInvalid(err) {
-		t.Errorf("deleting with an unknown propagationPolicy: %v, want Invalid", err)
-	}
+	sideways := metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletionPropagation("Sideways"))}
+	t.refused("an unknown propagationPolicy", remove(sideways), metav1.StatusReasonInvalid)
 	answered := t.send(t.Admin, http.MethodDelete, t.path(name), nil,
 		encode(metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(created.GetUID())}, GracePeriodSeconds: ptr.To[int64](0)}))
 	var body unstructured.Unstructured
@@ -61,11 +57,14 @@ func checkDelete(t *T) {
 	}
 	late := t.get(name)
 	late.SetFinalizers(append(late.GetFinalizers(), "conformance.example.com/late"))
-	if _, err := t.objects().Update(t.Context(), late, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) {
-		t.Errorf("adding a finalizer to what is being deleted: %v, want Invalid", err)
-	}
+	_, err := t.objects().Update(t.Context(), late, metav1.UpdateOptions{})
+	t.refused("a finalizer that comes late", err, metav1.StatusReasonInvalid, metav1.StatusReasonForbidden)
 	t.release(name)
 	t.gone(name)
+	t.refused("what is not there", remove(metav1.DeleteOptions{}), metav1.StatusReasonNotFound)
+	if t.Protected != nil {
+		t.checkProtection()
+	}
 
 	for policy, finalizer := range map[metav1.DeletionPropagation]string{
 		metav1.DeletePropagationBackground: "", metav1.DeletePropagationOrphan: metav1.FinalizerOrphanDependents,
@@ -81,6 +80,19 @@ func checkDelete(t *T) {
 		t.release(object.GetName())
 		t.gone(object.GetName()) // The garbage collector removes its finalizer.
 	}
+}
+
+// checkProtection deletes what is protected, alone and with all others.
+func (t *T) checkProtection() {
+	name := t.create(t.Protected.Object).GetName()
+	t.refused("what is protected", t.objects().Delete(t.Context(), name, metav1.DeleteOptions{}), metav1.StatusReasonForbidden)
+	all := t.objects().DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	t.refused("what is protected, in a collection", all, metav1.StatusReasonForbidden)
+	if t.get(name).GetDeletionTimestamp() != nil {
+		t.Error("what is protected is being deleted")
+	}
+	t.patch(name, t.Protected.Patch)
+	t.must(t.objects().Delete(t.Context(), name, metav1.DeleteOptions{}))
 }
 
 func checkDeleteCollection(t *T) {

@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,10 +45,8 @@ func checkQuota(t *T) {
 	t.must(err)
 	refused := newName()
 	_, err = t.as(user).Create(t.Context(), t.object(refused), metav1.CreateOptions{})
-	if !apierrors.IsForbidden(err) {
-		t.Fatalf("exceeding the quota: %v, want Forbidden", err)
-	}
-	t.contains(err.Error(), "exceeded quota", user, "requested 1", "used 1", "hard 1", refused)
+	t.refused("exceeding the quota", err, metav1.StatusReasonForbidden)
+	t.contains(fmt.Sprint(err), "exceeded quota", user, "requested 1", "used 1", "hard 1", refused)
 }
 
 func checkErrors(t *T) {
@@ -72,7 +72,9 @@ func checkErrors(t *T) {
 		"an unknown answer":       {http.MethodGet, t.path(name), "Accept", "image/png", nil, http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable},
 		"a selector of nonsense":  {http.MethodGet, t.path() + "?labelSelector=a%20b", "", "", nil, http.StatusBadRequest, metav1.StatusReasonBadRequest},
 		"an unknown dry run":      {http.MethodPost, t.path() + "?dryRun=Some", "", "", valid, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid},
-		"a revision of nonsense":  {http.MethodGet, t.path() + "?resourceVersion=1&resourceVersionMatch=Some", "", "", nil, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid},
+		"an unknown match":        {http.MethodGet, t.path() + "?resourceVersion=1&resourceVersionMatch=Some", "", "", nil, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid},
+		"a revision of nonsense":  {http.MethodGet, t.path() + "?resourceVersion=now", "", "", nil, http.StatusBadRequest, metav1.StatusReasonBadRequest},
+		"a limit of nonsense":     {http.MethodGet, t.path() + "?limit=many", "", "", nil, http.StatusBadRequest, metav1.StatusReasonBadRequest},
 		"somebody without rights": {http.MethodGet, t.path(), "Impersonate-User", "nobody", nil, http.StatusForbidden, metav1.StatusReasonForbidden},
 	} {
 		header := http.Header{}
@@ -80,13 +82,41 @@ func checkErrors(t *T) {
 			header.Set(e.name, e.value)
 		}
 		a := t.send(t.Admin, e.method, e.path, header, e.body)
-		status := t.status(a)
-		if a.code != e.code || int(status.Code) != e.code || status.Reason != e.reason || status.Message == "" || status.Status != metav1.StatusFailure {
+		t.refused(what, t.refusal(a), e.reason)
+		if status := t.status(a); a.code != e.code || int(status.Code) != e.code || status.Message == "" || status.Status != metav1.StatusFailure {
 			t.Errorf("%s: status %d, want %d: %+v", what, a.code, e.code, status)
 		}
 	}
+	t.checkBelow()
 	t.checkRate()
 	t.checkOutage()
+}
+
+// checkBelow asks for what is below an object in ways that are refused.
+func (t *T) checkBelow() {
+	if len(t.Refused) == 0 {
+		return
+	}
+	created := t.create()
+	object := created
+	if t.Controller != nil {
+		object = t.observed(created.GetName()) // What it waits for may be part of a message.
+	}
+	revision, err := strconv.ParseInt(created.GetResourceVersion(), 10, 64)
+	t.must(err)
+	known := strings.NewReplacer("${REVISION}", object.GetResourceVersion(), "${BEFORE}", strconv.FormatInt(revision-1, 10))
+	for what, request := range t.Refused {
+		method, body := http.MethodGet, []byte(nil)
+		if request.Body != nil {
+			method, body = http.MethodPost, []byte(known.Replace(string(encode(request.Body))))
+		}
+		a := t.send(t.Admin, method, known.Replace(t.path(object.GetName(), request.Path)), nil, body)
+		if a.code < http.StatusBadRequest {
+			t.Errorf("%s: status %d, want it refused", what, a.code)
+			continue
+		}
+		t.refused(what, t.refusal(a), t.status(a).Reason)
+	}
 }
 
 func (t *T) checkRate() {
@@ -103,9 +133,9 @@ func (t *T) checkRate() {
 		a = create()
 		return a.code != http.StatusCreated && a.code != http.StatusForbidden, nil
 	})
-	status := t.status(a)
-	if a.code != http.StatusTooManyRequests || status.Reason != metav1.StatusReasonTooManyRequests || a.header.Get("Retry-After") == "" {
-		t.Errorf("exceeding the rate: status %d, Retry-After %q, %+v", a.code, a.header.Get("Retry-After"), status)
+	t.refused("exceeding the rate", t.refusal(a), metav1.StatusReasonTooManyRequests)
+	if a.code != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+		t.Errorf("exceeding the rate: status %d, Retry-After %q", a.code, a.header.Get("Retry-After"))
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -53,13 +52,10 @@ func checkPatch(t *T) {
 	apply := encode(t.object(name, nested(t.Mutable.Path, value(0))).Object)
 	_, err = t.objects().Patch(t.Context(), name, types.ApplyPatchType, apply, metav1.PatchOptions{FieldManager: "conformance", Force: ptr.To(true)})
 	patched("apply", 0, err)
-	if _, err := t.objects().Patch(t.Context(), newName(), types.MergePatchType, []byte("{}"), metav1.PatchOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("patching what is not there: %v, want NotFound", err)
-	}
+	_, err = t.objects().Patch(t.Context(), newName(), types.MergePatchType, []byte("{}"), metav1.PatchOptions{})
+	t.refused("what is not there", err, metav1.StatusReasonNotFound)
 	unknown := t.send(t.Admin, http.MethodPatch, t.path(name), http.Header{"Content-Type": {"application/json"}}, []byte("{}"))
-	if unknown.code != http.StatusUnsupportedMediaType {
-		t.Errorf("a patch of an unknown type: status %d, want 415", unknown.code)
-	}
+	t.refused("an unknown type", t.refusal(unknown), metav1.StatusReasonUnsupportedMediaType)
 }
 
 // checkMergeOfConditions patches one condition, and expects the others to stay.
@@ -95,11 +91,8 @@ func checkApply(t *T) {
 	_, err := t.apply("first", false, labelled)
 	t.must(err)
 	_, err = t.apply("second", false, wanted(1))
-	if !apierrors.IsConflict(err) {
-		t.Errorf("applying what another manages: %v, want Conflict", err)
-	} else {
-		t.contains(err.Error(), `conflict with "first"`, "."+t.Mutable.Path)
-	}
+	t.refused("what another manages", err, metav1.StatusReasonConflict)
+	t.contains(fmt.Sprint(err), `conflict with "first"`, "."+t.Mutable.Path)
 	if _, err := t.apply("second", false, wanted(0)); err != nil {
 		t.Errorf("applying what is there already: %v", err)
 	}
@@ -255,28 +248,36 @@ func checkDiff(t *T) {
 	}
 }
 
+// title is a field of spec with another case.
+func title(path string) string {
+	name := parts(path)[1]
+	return "spec." + strings.ToUpper(name[:1]) + name[1:]
+}
+
 func checkFieldValidation(t *T) {
 	object := t.object(newName())
 	set(object, "spec.unknownField", true)
 	unknown := encode(object.Object)
 	// Names of fields are compared with their case.
 	otherCase := t.object(newName())
-	name := parts(t.Mutable.Path)[1]
-	name = strings.ToUpper(name[:1]) + name[1:]
-	set(otherCase, "spec."+name, t.Mutable.Values[0])
+	set(otherCase, title(t.Mutable.Path), t.Mutable.Values[0])
 	// The same field twice, which no map can hold.
 	duplicate := bytes.Replace(encode(t.object(newName()).Object), []byte(`"kind":`), []byte(`"kind":"Other","kind":`), 1)
-	for fault, body := range map[string][]byte{
-		`unknown field "spec.unknownField"`: unknown, `unknown field "spec.` + name + `"`: encode(otherCase.Object), `duplicate field "kind"`: duplicate,
+	for what, f := range map[string]struct {
+		body  []byte
+		fault string
+	}{
+		"an unknown field":          {unknown, `unknown field "spec.unknownField"`},
+		"a field with another case": {encode(otherCase.Object), `unknown field "` + title(t.Mutable.Path) + `"`},
+		"a field twice":             {duplicate, `duplicate field "kind"`},
 	} {
+		body, fault := f.body, f.fault
 		post := func(validation string) answer {
 			return t.send(t.Admin, http.MethodPost, t.path()+"?dryRun=All&fieldValidation="+validation, nil, body)
 		}
-		if strict := post(metav1.FieldValidationStrict); strict.code != http.StatusBadRequest {
-			t.Errorf("%s with Strict: status %d, want 400", fault, strict.code)
-		} else {
-			t.contains(t.status(strict).Message, fault)
-		}
+		strict := t.refusal(post(metav1.FieldValidationStrict))
+		t.refused(what, strict, metav1.StatusReasonBadRequest)
+		t.contains(strict.Error(), fault)
 		warned := post(metav1.FieldValidationWarn)
 		if warned.code != http.StatusCreated {
 			t.Errorf("%s with Warn: status %d, want 201: %s", fault, warned.code, warned.body)

@@ -14,9 +14,7 @@ import (
 func checkCreate(t *T) {
 	created := t.create()
 	_, err := t.objects().Create(t.Context(), t.object(created.GetName()), metav1.CreateOptions{})
-	if !apierrors.IsAlreadyExists(err) {
-		t.Errorf("creating an existing name: %v, want AlreadyExists", err)
-	}
+	t.refused("an existing name", err, metav1.StatusReasonAlreadyExists)
 	if got := t.get(created.GetName()); got.GetUID() != created.GetUID() {
 		t.Errorf("creating an existing name has replaced the object")
 	}
@@ -59,18 +57,19 @@ func checkStatus(t *T) {
 		t.Errorf("after a PUT of both to /status, %s is %q and %s is %q", status.Path, get(updated, status.Path), t.Mutable.Path, get(updated, t.Mutable.Path))
 	}
 	main, sub := t.allow(t.rule("", "get", "update")), t.allow(t.rule("status", "get", "update"))
-	for user, allowed := range map[string][]string{main: {}, sub: {"status"}} {
-		refused := []string{"status"}
-		if len(allowed) > 0 {
-			refused = nil
-		}
+	for user, e := range map[string]struct {
+		allowed, refused []string
+		what             string
+	}{
+		main: {nil, []string{"status"}, "status by who may write the rest"},
+		sub:  {[]string{"status"}, nil, "the rest by who may write status"},
+	} {
 		t.permitted(user, func() error {
-			_, err := t.as(user).Get(t.Context(), name, metav1.GetOptions{}, allowed...)
+			_, err := t.as(user).Get(t.Context(), name, metav1.GetOptions{}, e.allowed...)
 			return err
 		})
-		if _, err := t.as(user).Update(t.Context(), t.get(name), metav1.UpdateOptions{}, refused...); !apierrors.IsForbidden(err) {
-			t.Errorf("a user with rights on %q writes %q: %v, want Forbidden", allowed, refused, err)
-		}
+		_, err := t.as(user).Update(t.Context(), t.get(name), metav1.UpdateOptions{}, e.refused...)
+		t.refused(e.what, err, metav1.StatusReasonForbidden)
 	}
 }
 
@@ -117,24 +116,24 @@ func checkConflict(t *T) {
 	stale := first.DeepCopy()
 	t.update(first.GetName(), func(o *unstructured.Unstructured) { set(o, t.Mutable.Path, t.Mutable.Values[0]) })
 	set(stale, t.Mutable.Path, t.Mutable.Values[1])
-	if _, err := t.objects().Update(t.Context(), stale, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
-		t.Errorf("a stale PUT: %v, want Conflict", err)
-	}
-	stale.SetResourceVersion("")
 	_, err := t.objects().Update(t.Context(), stale, metav1.UpdateOptions{})
-	if allowed := err == nil; allowed != t.UnconditionalUpdate {
-		t.Errorf("a PUT without resourceVersion: %v", err)
+	t.refused("a stale PUT", err, metav1.StatusReasonConflict)
+	stale.SetResourceVersion("")
+	_, err = t.objects().Update(t.Context(), stale, metav1.UpdateOptions{})
+	missing := []metav1.StatusReason{metav1.StatusReasonNotFound, metav1.StatusReasonConflict}
+	absent := t.object(newName())
+	absent.SetResourceVersion(first.GetResourceVersion())
+	_, absentErr := t.objects().Update(t.Context(), absent, metav1.UpdateOptions{})
+	t.refused("a PUT of what is not there", absentErr, missing...)
+	if t.UnconditionalUpdate {
+		t.must(err)
+	} else {
+		t.refused("a PUT without resourceVersion", err, metav1.StatusReasonInvalid)
+		missing = append(missing, metav1.StatusReasonInvalid)
 	}
-	if err != nil && !apierrors.IsInvalid(err) {
-		t.Errorf("a PUT without resourceVersion: %v, want Invalid", err)
-	}
-	for _, version := range []string{"", first.GetResourceVersion()} {
-		missing := t.object(newName())
-		missing.SetResourceVersion(version)
-		if _, err := t.objects().Update(t.Context(), missing, metav1.UpdateOptions{}); !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && (version != "" || t.UnconditionalUpdate || !apierrors.IsInvalid(err)) {
-			t.Errorf("a PUT of what is not there, with resourceVersion %q: %v, want NotFound", version, err)
-		}
-	}
+	absent.SetResourceVersion("")
+	_, err = t.objects().Update(t.Context(), absent, metav1.UpdateOptions{})
+	t.refused("a PUT of what is not there, without resourceVersion", err, missing...)
 
 	// Everybody who retries is counted.
 	const writers = 10

@@ -121,7 +121,7 @@ func encode(value any) []byte {
 // allow gives a new user rights in the check's namespace and returns them. Resources are
 // of the group that is checked.
 func (t *T) allow(rules ...rbacv1.PolicyRule) (user string) {
-	user = newName()
+	user = "user-" + newName()
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},

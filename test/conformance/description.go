@@ -37,10 +37,16 @@ type Description struct {
 	UnconditionalUpdate bool `json:"unconditionalUpdate"`
 	// Defaults are the values of fields that Object leaves out.
 	Defaults map[string]any `json:"defaults"`
+	// Messages is a file beside the description. It has what the server says to all that
+	// the checks have it refuse, a line each. Names, times and the like are replaced.
+	Messages string `json:"messages"`
 	// Invalid are merge patches that make Object invalid, by a name for what is wrong.
-	// What the server says to them is in Messages, a file beside the description.
-	Invalid  map[string]map[string]any `json:"invalid"`
-	Messages string                    `json:"messages"`
+	Invalid map[string]map[string]any `json:"invalid"`
+	// Refused are requests for what is below an object, by a name for what is wrong.
+	// "${REVISION}" is the object's resourceVersion, and "${BEFORE}" the one before.
+	Refused map[string]Request `json:"refused"`
+	// Protected is an object that is not deleted before it is changed.
+	Protected *Step `json:"protected"`
 	// Warned are merge patches of an object that the server warns of, by a part of the
 	// warning.
 	Warned map[string]map[string]any `json:"warned"`
@@ -78,6 +84,12 @@ type Description struct {
 type Step struct {
 	Object map[string]any `json:"object"`
 	Patch  map[string]any `json:"patch"`
+}
+
+// Request is one for what is below an object: a POST of Body or, without one, a GET.
+type Request struct {
+	Path string         `json:"path"`
+	Body map[string]any `json:"body"`
 }
 
 // Choice is a field and two values for it.

@@ -26,6 +26,15 @@ func (r *report) add(server string, row int, o outcome) {
 	r.outcomes[server][row] = o
 }
 
+// ran tells of each row's test whether a server has an outcome of it.
+func (r *report) ran(server string) map[string]bool {
+	ran := map[string]bool{}
+	for _, row := range rows {
+		_, ran[row.test()] = r.outcomes[server][row.number]
+	}
+	return ran
+}
+
 // passed counts the rows that a server passes.
 func (r *report) passed(server string) int {
 	n := 0

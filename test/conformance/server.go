@@ -48,6 +48,7 @@ type Server struct {
 	core    kubernetes.Interface
 	dynamic dynamic.Interface
 	past    *past
+	said    messages
 }
 
 // past is what a client remembers of a revision that the server has forgotten.

@@ -3,11 +3,15 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // restriction is a word of its own in each dump.
@@ -19,15 +23,33 @@ func dumpPostgres(ctx context.Context, dsn string) ([]byte, error) {
 	return restriction.ReplaceAll(dump, nil), err
 }
 
-// compactPostgres makes the platform's API server forget all revisions but the last.
+// compactPostgres makes the platform's API server forget all revisions but the last, and
+// the history of what was before.
 func compactPostgres(ctx context.Context, dsn string) error {
 	connection, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = connection.Close(ctx) }()
-	_, err = connection.Exec(ctx, "update meta set compact_rev = rev")
-	return err
+	for _, statement := range []string{
+		"update meta set compact_rev = rev",
+		"select prepare_log_cut(compact_rev) from meta",
+		"select copy_log_base(1000000)", "select copy_log_base(1000000)", // and finds nothing more
+		"select copy_log_rest(1000000)",
+	} {
+		if _, err := connection.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	// The last step waits for no lock.
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		_, err := connection.Exec(ctx, "select make_log_cut(cut) from log_copy")
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && refused.Code == "55P03" { // lock_not_available
+			return false, nil
+		}
+		return true, err
+	})
 }
 
 // dumpEtcd returns all that an etcd holds, with every revision.

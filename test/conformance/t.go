@@ -22,6 +22,8 @@ type T struct {
 	testing.TB
 	*Server
 
+	row string // the name of its test
+
 	mu          sync.Mutex
 	failures    []string
 	unsupported string
@@ -46,12 +48,12 @@ type outcome struct {
 }
 
 // run checks one convention of one server.
-func run(tb testing.TB, server *Server, check func(*T)) outcome {
-	t := &T{TB: tb, Server: server}
+func run(tb testing.TB, server *Server, row row) outcome {
+	t := &T{TB: tb, Server: server, row: row.test()}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		check(t)
+		row.check(t)
 	}()
 	<-done // also by FailNow and SkipNow, which end the goroutine
 	switch {
