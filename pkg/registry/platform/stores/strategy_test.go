@@ -2,6 +2,7 @@ package stores
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -159,6 +160,11 @@ func TestStatusPrepareForUpdate(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	t.Parallel()
+	page, err := os.ReadFile("../../../../docs/refusals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	isTold := func(text string) bool { return strings.Contains(string(page), "`"+text+"`") }
 	s := newStrategy(runtime.NewScheme(), "shops.example.com")
 	old := &platform.Store{
 		ObjectMeta: metav1.ObjectMeta{Name: "flowers", Generation: 4},
@@ -192,6 +198,9 @@ func TestWarnings(t *testing.T) {
 				if len(text) > 120 {
 					t.Errorf("%d characters: %s", len(text), text)
 				}
+				if !isTold(text) {
+					t.Errorf("docs/refusals.md does not tell of %q", text)
+				}
 			}
 		})
 	}
@@ -199,7 +208,7 @@ func TestWarnings(t *testing.T) {
 	suspended.Spec.Suspend = true
 	changed := suspended.DeepCopy()
 	changed.Generation++
-	if got := s.WarningsOnUpdate(t.Context(), changed, suspended); len(got) != 1 {
+	if got := s.WarningsOnUpdate(t.Context(), changed, suspended); len(got) != 1 || !isTold(got[0]) {
 		t.Errorf("a change of a suspended store is warned of with %q", got)
 	}
 }
