@@ -21,26 +21,33 @@ import (
 // Whatever dies in the middle of a provisioning, the store becomes Ready, with the
 // passwords it had, and is installed once.
 func TestCrashDuringProvisioning(t *testing.T) {
-	for _, test := range []struct {
+	crashes := []struct {
 		name     string
 		selector string
 		// after is the condition after which the process is killed: the next step
 		// is then under way.
 		after string
+		// secret is what the store had as credentials when that had happened.
+		secret map[string][]byte
 	}{
 		{name: "provisioner", selector: "app.kubernetes.io/name=platform-provisioner", after: v1alpha1.ConditionSecretsReady},
 		{name: "apiserver", selector: "app.kubernetes.io/name=platform-apiserver", after: v1alpha1.ConditionReleaseInstalled},
 		{name: "postgres", selector: "app.kubernetes.io/name=platform-postgres", after: v1alpha1.ConditionNamespaceReady},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			name := "crash-" + test.name
-			createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
-			waitFor(t, name, test.after, 2*time.Minute)
-			killPods(t, test.selector)
-
-			secret := waitForSecret(t, name)
-			store := waitFor(t, name, v1alpha1.ConditionReady, 8*time.Minute)
-			if diff := cmp.Diff(secret, credentials(t, store)); diff != "" {
+	}
+	for i := range crashes {
+		crash := &crashes[i]
+		name := "crash-" + crash.name
+		createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
+		waitFor(t, name, crash.after, 2*time.Minute)
+		killPods(t, crash.selector)
+		crash.secret = waitForSecret(t, name)
+		// What was killed is back, and goes on with the store. The shops start together.
+		waitFor(t, name, v1alpha1.ConditionReleaseInstalled, 3*time.Minute)
+	}
+	for _, crash := range crashes {
+		t.Run(crash.name, func(t *testing.T) {
+			store := waitFor(t, "crash-"+crash.name, v1alpha1.ConditionReady, 8*time.Minute)
+			if diff := cmp.Diff(crash.secret, credentials(t, store)); diff != "" {
 				t.Errorf("the credentials changed (-before +after):\n%s", diff)
 			}
 			assertInstalledOnce(t, store)
