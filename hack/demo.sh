@@ -18,7 +18,7 @@ if [[ $cluster == local ]]; then
   phase "Start Kubernetes" "$bin/localcluster" start
   phase "Load the images" "$bin/localcluster" load _output/images/{apiserver,provisioner,dashboard,medusa,postgres,woocommerce,mariadb}.tar
 else
-  phase "Build Helm and the plugin" go build -o "$bin/" helm.sh/helm/v3/cmd/helm ./cmd/kubectl-store
+  phase "Build Helm and the plugin" go build -ldflags='-s -w' -o "$bin/" helm.sh/helm/v3/cmd/helm ./cmd/kubectl-store
 fi
 phase "Install the platform" install
 
