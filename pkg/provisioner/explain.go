@@ -61,7 +61,9 @@ func (c *Controller) explainDelay(ctx context.Context, pod *corev1.Pod, r *resul
 	r.again = pollInterval(took, eventsAgain, eventsSeldom)
 	selector["involvedObject.uid"] = string(pod.UID)
 	event, err := c.newestWarning(ctx, pod.Namespace, selector)
-	if err != nil || event == nil || eventTime(event).Before(began) {
+	// A pod's times are whole seconds: what was in the way of scheduling it is told in
+	// the second in which it then was.
+	if err != nil || event == nil || !eventTime(event).Truncate(time.Second).After(began) {
 		return err
 	}
 	r.reason, r.message = event.Reason, strings.TrimSuffix(r.message, ".")+": "+warning(pod, event)

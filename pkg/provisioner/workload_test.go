@@ -265,6 +265,10 @@ func TestWorkloadReadyNamesTheBlocker(t *testing.T) {
 			blocked{workload: database, pods: []*corev1.Pod{pod("db-0")}, event: event(corev1.ObjectReference{UID: "db-0"}, -time.Second, "FailedScheduling", "no node")},
 			"PodStarting: StatefulSet db: Pod db-0 is starting.",
 		},
+		"what was wrong in the second in which the pod got its node": {
+			blocked{workload: database, pods: []*corev1.Pod{pod("db-0")}, event: event(corev1.ObjectReference{UID: "db-0"}, 500*time.Millisecond, "FailedScheduling", "no node")},
+			"PodStarting: StatefulSet db: Pod db-0 is starting.",
+		},
 		"a job that has failed": {
 			blocked{workload: &batchv1.Job{ObjectMeta: released("migrate"), Spec: migrate.Spec, Status: batchv1.JobStatus{Conditions: []batchv1.JobCondition{
 				{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit"}}}},
