@@ -109,7 +109,7 @@ func TestRollbackBringsTheBlogBack(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tc.what, tc.got, tc.want)
 		}
 	}
-	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")
+	helmTest(t, store)
 	if diff := cmp.Diff(secrets, credentials(t, store)); diff != "" {
 		t.Errorf("the credentials changed (-before +after):\n%s", diff)
 	}

@@ -19,7 +19,7 @@ import (
 func TestCredentialsByRoleEdit(t *testing.T) {
 	t.Parallel()
 	const tenant = "e2e-credentials-tenant"
-	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "logins"}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
+	store := flowers(t)
 	binding, err := core.RbacV1().RoleBindings("default").Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "edit"},
@@ -31,8 +31,6 @@ func TestCredentialsByRoleEdit(t *testing.T) {
 	t.Cleanup(func() {
 		_ = core.RbacV1().RoleBindings("default").Delete(context.WithoutCancel(t.Context()), binding.Name, metav1.DeleteOptions{})
 	})
-	store := waitFor(t, "logins", v1alpha1.ConditionSecretsReady, 2*time.Minute)
-
 	login := getLogin(t, as(tenant), store)
 	secret := credentials(t, store)
 	if login.Username != string(secret["admin-email"]) || login.Password != string(secret["admin-password"]) || login.Username != store.Spec.AdminEmail {
@@ -42,7 +40,7 @@ func TestCredentialsByRoleEdit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stranger.PlatformV1alpha1().Stores("default").GetCredentials(t.Context(), "logins", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+	if _, err := stranger.PlatformV1alpha1().Stores("default").GetCredentials(t.Context(), store.Name, metav1.GetOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("a stranger: %v, want Forbidden", err)
 	}
 }

@@ -106,6 +106,13 @@ func createStore(t *testing.T, store *v1alpha1.Store) *v1alpha1.Store {
 	return created
 }
 
+// flowers is the store of engine medusa that the demo has made. Tests that share it
+// may look at it and order in it, and leave it as it is.
+func flowers(t *testing.T) *v1alpha1.Store {
+	t.Helper()
+	return waitFor(t, "flowers", v1alpha1.ConditionReady, time.Minute)
+}
+
 func getStore(ctx context.Context, name string) (*v1alpha1.Store, error) {
 	return platform.PlatformV1alpha1().Stores("default").Get(ctx, name, metav1.GetOptions{})
 }

@@ -29,7 +29,7 @@ Promise.all(process.argv.slice(1).map((address) => new Promise((done) => {
 // Packets from real pods reach what a store needs and nothing else. Every address
 // that is refused here is one that answers somebody else, or the test fails.
 func TestNetworkPolicyPackets(t *testing.T) {
-	store, neighbour := makeMedusa(t, "walled"), makeMedusa(t, "neighbour")
+	store, neighbour := makeMedusa(t, "walled"), flowers(t)
 	mine, theirs := store.Status.Namespace, neighbour.Status.Namespace
 	outside := listenOutside(t)
 	storefront := podOf(t, mine, component("storefront"))
@@ -88,6 +88,13 @@ func TestNetworkPolicyPackets(t *testing.T) {
 		})
 	}
 	t.Run("a shopper", func(t *testing.T) { order(t, store) })
+	t.Run("the chart's test, which orders from inside the store's namespace", func(t *testing.T) { helmTest(t, store) })
+}
+
+// helmTest runs the test of a store's chart.
+func helmTest(t *testing.T, store *v1alpha1.Store) {
+	t.Helper()
+	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")
 }
 
 func makeMedusa(t *testing.T, name string) *v1alpha1.Store {

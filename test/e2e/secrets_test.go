@@ -49,7 +49,7 @@ func newScanner(t *testing.T, stores ...*v1alpha1.Store) *scan.Scanner {
 // asked for them.
 func TestNeverAgain04NothingATenantReadsHoldsASecret(t *testing.T) {
 	t.Parallel()
-	store := makeMedusa(t, "discreet")
+	store := flowers(t)
 	secrets := newScanner(t, store)
 	tenant := makeTenant(t, "discreet-tenant")
 	name, ns := store.Name, store.Status.Namespace

@@ -40,15 +40,6 @@ func TestStoreSellsAndGoes(t *testing.T) {
 	assertNothingLeft(t, store)
 }
 
-// helm test places an order from inside the store's namespace, under its network
-// policies.
-func TestChartTest(t *testing.T) {
-	t.Parallel()
-	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "charted"}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
-	store := waitFor(t, "charted", v1alpha1.ConditionReady, 8*time.Minute)
-	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")
-}
-
 func getPage(t *testing.T, store *v1alpha1.Store) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8080/", nil)

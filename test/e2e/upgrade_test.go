@@ -23,8 +23,7 @@ import (
 // store: not a pod, not a moment of readiness, and no secret that was generated.
 // Whoever watches stores goes on to.
 func TestPlatformUpgradeLeavesStoresAlone(t *testing.T) {
-	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "steady"}, Spec: v1alpha1.StoreSpec{Engine: "medusa"}})
-	store := waitFor(t, "steady", v1alpha1.ConditionReady, 8*time.Minute)
+	store := flowers(t)
 	watched := watchStore(t, store)
 	pods := podsOf(t, store.Status.Namespace)
 	programs := podsOf(t, platformNamespace)

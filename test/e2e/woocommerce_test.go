@@ -79,7 +79,7 @@ func TestNeverAgain25ReadyMeansThatTheShopSells(t *testing.T) {
 	t.Parallel()
 	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "honest"}, Spec: v1alpha1.StoreSpec{Engine: "woocommerce"}})
 	store := waitFor(t, "honest", v1alpha1.ConditionReady, 5*time.Minute)
-	command(t, "_output/bin/helm", "test", "store", "--namespace", store.Status.Namespace, "--timeout", "3m", "--logs")
+	helmTest(t, store)
 
 	sql(t, store, "update wp_posts set post_status = 'draft' where post_name = 'shop'")
 	waitForStorefront(t, "honest", metav1.ConditionFalse, "page")
