@@ -11,6 +11,7 @@ import (
 // API's kinds included. Kinds that it does not have are switched off: those are
 // decoded by the charts' own tests.
 func TestManifestsAreAccepted(t *testing.T) {
+	t.Parallel()
 	for name, values := range map[string]string{
 		"production behind Ingresses": "certificate.mode=generated,metrics.serviceMonitor.enabled=false",
 		"production behind a Gateway": "certificate.mode=generated,metrics.serviceMonitor.enabled=false," +

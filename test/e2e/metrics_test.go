@@ -21,6 +21,7 @@ import (
 // connection that the authority in its Secret vouches for: what the chart's
 // ServiceMonitor tells Prometheus to use.
 func TestAPIServerMetricsAreGuarded(t *testing.T) {
+	t.Parallel()
 	namespace := makeNamespace(t, "metrics-readers", nil)
 	allowed, denied := serviceAccountToken(t, namespace, "prometheus"), serviceAccountToken(t, namespace, "other")
 	allowMetrics(t, namespace, "prometheus")

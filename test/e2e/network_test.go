@@ -29,6 +29,7 @@ Promise.all(process.argv.slice(1).map((address) => new Promise((done) => {
 // Packets from real pods reach what a store needs and nothing else. Every address
 // that is refused here is one that answers somebody else, or the test fails.
 func TestNetworkPolicyPackets(t *testing.T) {
+	t.Parallel()
 	store, neighbour := makeMedusa(t, "walled"), flowers(t)
 	mine, theirs := store.Status.Namespace, neighbour.Status.Namespace
 	outside := listenOutside(t)

@@ -18,6 +18,7 @@ var dryRun = []string{metav1.DryRunAll}
 // Whoever holds the provisioner's token can act on the namespaces of stores, and
 // on no other.
 func TestProvisionerIsKeptToStores(t *testing.T) {
+	t.Parallel()
 	stolen := rest.CopyConfig(config)
 	stolen.Impersonate.UserName = "system:serviceaccount:" + platformNamespace + ":platform-provisioner"
 	stolen.Impersonate.Groups = []string{"system:serviceaccounts", "system:authenticated"}

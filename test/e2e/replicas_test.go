@@ -28,6 +28,7 @@ import (
 // making six of them: the other takes over, and by the cluster's audit log no store
 // was ever worked on by two, nor installed twice.
 func TestReplicasOfTheProvisionerShareStores(t *testing.T) {
+	t.Parallel()
 	scaleProvisioner(t, 2)
 	replicas := awaitShares(t, 2)
 

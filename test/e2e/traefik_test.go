@@ -29,6 +29,7 @@ var gateways = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", V
 // Traefik, as hack/traefik.sh installs it, brings shoppers to a store by either
 // kind of route, over https with the store's own certificate or the Gateway's.
 func TestTraefikRoutesToStores(t *testing.T) {
+	t.Parallel()
 	makeRoutedEngine(t, "routed-ingress", map[string]any{
 		"type":    "ingress",
 		"ingress": map[string]any{"className": "traefik", "tls": map[string]any{"enabled": true}},
