@@ -4,7 +4,13 @@ import { defineConfig } from '@playwright/test';
 export default defineConfig({
   testDir: 'e2e',
   outputDir: 'test-results',
-  workers: 1,
+  // The test that makes a store mostly waits for it: it begins first, and the others
+  // run beside it.
+  workers: 2,
+  projects: [
+    { name: 'store', testMatch: 'store.spec.ts' },
+    { name: 'pages', testIgnore: 'store.spec.ts' },
+  ],
   timeout: 60_000,
   expect: { timeout: 10_000 },
   forbidOnly: true,
