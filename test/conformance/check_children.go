@@ -27,8 +27,13 @@ func (t *T) children(object *unstructured.Unstructured) (namespace *corev1.Names
 			objects = append(objects, item)
 		}
 	}
-	if len(objects) < len(t.Controller.Children) {
-		t.Errorf("only %d children of %q are there", len(objects), t.Controller.Children)
+	// What is owned from elsewhere is not seen: the garbage collector has taken it.
+	kinds := map[string]bool{}
+	for _, object := range objects {
+		kinds[object.GetKind()] = true
+	}
+	if len(kinds) != len(t.Controller.Children) {
+		t.Errorf("of the children %q only %q are there", t.Controller.Children, slices.Sorted(maps.Keys(kinds)))
 	}
 	return namespace, objects
 }
