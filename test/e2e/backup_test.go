@@ -127,9 +127,13 @@ func upload(t *testing.T, store *v1alpha1.Store, script string) string {
 // what was in the way. With room there is.
 func TestFullVolumeStopsTheUpgrade(t *testing.T) {
 	t.Parallel()
-	newMedusaEngine(t, "medusa-full", 120,
-		v1alpha1.EngineVersion{Name: "next", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"500Mi"}}}}`)},
-		v1alpha1.EngineVersion{Name: "later", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"490Mi"}}}}`)})
+	editedEngine(t, "medusa", "medusa-full", func(spec *v1alpha1.EngineSpec) {
+		spec.Versions = append(spec.Versions,
+			v1alpha1.EngineVersion{Name: "next", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"500Mi"}}}}`)},
+			v1alpha1.EngineVersion{Name: "later", Values: rawValues(`{"resources":{"medusa":{"requests":{"memory":"490Mi"}}}}`)})
+		// The second attempt would come half a minute later, to a volume as full.
+		spec.Values = rawValues(`{"backup":{"retries":0},` + strings.TrimPrefix(string(spec.Values.Raw), "{"))
+	})
 	createStore(t, &v1alpha1.Store{ObjectMeta: metav1.ObjectMeta{Name: "data-full"}, Spec: v1alpha1.StoreSpec{Engine: "medusa-full"}})
 	store := waitFor(t, "data-full", v1alpha1.ConditionReady, 8*time.Minute)
 	good, first := store.Status.Version, orderNumber(t, store)
