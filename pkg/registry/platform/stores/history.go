@@ -174,13 +174,25 @@ func (r *HistoryREST) item(revision, before *history.Revision) (platform.StoreRe
 	return item, nil
 }
 
-// managerOf names who made a store of old, by the entry of managedFields that is new.
-// Of several it is the one of the newest time: a write may take fields from others.
+// managerOf names who made a store of old, by the entry of managedFields that is new. A
+// write takes fields from the entries of others too, which keep their times: an entry
+// that has another time than before, or was not there, is the writer's. Times are whole
+// seconds, so of those that differ in their fields alone the newest counts.
 func managerOf(old, store *platform.Store) string {
 	var latest metav1.ManagedFieldsEntry
 	for _, entry := range store.ManagedFields {
 		isSame := func(other metav1.ManagedFieldsEntry) bool { return reflect.DeepEqual(entry, other) }
-		if !slices.ContainsFunc(old.ManagedFields, isSame) && (latest.Time.Before(entry.Time) || latest.Manager == "") {
+		if slices.ContainsFunc(old.ManagedFields, isSame) {
+			continue
+		}
+		isOfThen := func(other metav1.ManagedFieldsEntry) bool {
+			return entry.Manager == other.Manager && entry.Operation == other.Operation &&
+				entry.Subresource == other.Subresource && entry.Time.Equal(other.Time)
+		}
+		if !slices.ContainsFunc(old.ManagedFields, isOfThen) {
+			return entry.Manager
+		}
+		if latest.Time.Before(entry.Time) || latest.Manager == "" {
 			latest = entry
 		}
 	}
