@@ -266,13 +266,14 @@ func TestHistoryOfADeletedStore(t *testing.T) {
 	if err := askHistory(t, env.Admin(), namespace, "flowers", "resourceVersion="+deleted.ResourceVersion, &v1alpha1.Store{}); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "was deleted") {
 		t.Errorf("revision of the deletion: %v, want NotFound", err)
 	}
-	_, err := harness.Platform(t, env.Admin()).Stores(namespace).Rollback(t.Context(), "flowers",
-		&v1alpha1.StoreRollback{Spec: v1alpha1.StoreRollbackSpec{ResourceVersion: created.ResourceVersion}}, metav1.CreateOptions{})
-	if !apierrors.IsNotFound(err) {
+	if _, err := rollBack(t, env.Admin(), first, first.ResourceVersion, metav1.CreateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("rollback of the deleted store: %v, want NotFound", err)
 	}
 
 	second := create(t, namespace, newStore("flowers", engine))
+	if _, err := rollBack(t, env.Admin(), second, first.ResourceVersion, metav1.CreateOptions{}); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "no revision") {
+		t.Errorf("rollback to what another store of this name was: %v, want NotFound", err)
+	}
 	assertSame(first, created.ResourceVersion, justBefore(history.Items[1].Time))
 	assertSame(second, second.ResourceVersion)
 	if _, err := at(deleted.ResourceVersion); !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "and the next was created at ") {
