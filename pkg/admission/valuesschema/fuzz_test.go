@@ -52,7 +52,7 @@ func FuzzSchema(f *testing.F) {
 		} else if err := validate.AgainstSchema(schema.schema, read, strfmt.Default); (err == nil) != (len(faults) == 0) {
 			t.Errorf("found %v, and the library %v", faults, err)
 		}
-		if took := time.Since(begin); took > 10*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("took %s", took)
 		}
 	})

@@ -83,7 +83,7 @@ func exchange(t *testing.T, sent []byte) (followed *counter, first, second error
 	for what, done := range map[string]chan struct{}{"connection": c.done, "response that is followed": followed.ended} {
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("the %s does not end", what)
 		}
 	}
