@@ -4,13 +4,7 @@ import { defineConfig } from '@playwright/test';
 export default defineConfig({
   testDir: 'e2e',
   outputDir: 'test-results',
-  // The test that makes a store mostly waits for it: it begins first, and the others
-  // run beside it.
-  workers: 2,
-  projects: [
-    { name: 'store', testMatch: 'store.spec.ts' },
-    { name: 'pages', testIgnore: 'store.spec.ts' },
-  ],
+  workers: 1,
   timeout: 60_000,
   expect: { timeout: 10_000 },
   forbidOnly: true,
