@@ -4,6 +4,7 @@
 package dashboard
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -174,7 +175,10 @@ func bufferBody(w http.ResponseWriter, r *http.Request, limit int64) bool {
 	}
 	// The end of a watch is seen by reading on, for as long as it lasts.
 	_ = control.SetReadDeadline(time.Time{})
-	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(strings.NewReader(string(content))), int64(len(content)), nil
+	// What the kube API has not looked at, as it ended the connection, is sent again.
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	r.Body, _ = r.GetBody()
+	r.ContentLength, r.TransferEncoding = int64(len(content)), nil
 	return true
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -32,7 +33,8 @@ import (
 // dashboardAt is a dashboard on HTTPS in front of the cluster.
 type dashboardAt struct {
 	*httptest.Server
-	t testing.TB
+	t   testing.TB
+	api *kube.API
 }
 
 func startDashboard(t testing.TB) *dashboardAt {
@@ -63,7 +65,7 @@ func startDashboard(t testing.TB) *dashboardAt {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	return &dashboardAt{server, t}
+	return &dashboardAt{server, t, api}
 }
 
 // browser is one browser: it keeps cookies, and says where its requests come from.
@@ -241,6 +243,52 @@ func TestNeverAgain08ForeignPagesChangeNothing(t *testing.T) {
 	}
 	if header := response.Header.Get("Access-Control-Allow-Origin"); header != "" {
 		t.Errorf("other origins may read: %s", header)
+	}
+}
+
+// A cluster ends the connection of a client that it does not know, after the answer, and
+// requests of others that are on their way to it are lost unless they are sent again.
+func TestStrangersEndNobodysRequests(t *testing.T) {
+	const writes = 200
+	namespace := env.NewNamespace(t)
+	d := startDashboard(t)
+	keeper, former := d.browser(), d.browser()
+	keeper.signIn(newTokenOf(t, namespace, "keeper", true))
+	former.signIn(newTokenOf(t, namespace, "former", false))
+	if err := harness.Core(t, env.Admin()).CoreV1().ServiceAccounts(namespace).Delete(t.Context(), "former", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, patience, "the token to be worth nothing", func(context.Context) (bool, error) {
+		response, _ := former.do(http.MethodGet, "/k8s/version", "")
+		return response.StatusCode == http.StatusUnauthorized, nil
+	})
+	manifest := manifestOf(t, namespace, "shop")
+	for name, ask := range map[string]func(){
+		"a probe":                    func() { _ = d.api.Reachable(t.Context()) },
+		"a sign-in with no token":    func() { d.browser().do(http.MethodPost, "/session", `{"token":"none"}`) },
+		"the session of one deleted": func() { former.do(http.MethodGet, "/k8s/version", "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			done := make(chan struct{})
+			var strangers sync.WaitGroup
+			strangers.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+						ask()
+					}
+				}
+			})
+			defer strangers.Wait()
+			defer close(done)
+			for range writes {
+				if response, body := keeper.do(http.MethodPost, storesIn(namespace)+"?dryRun=All", manifest); response.StatusCode != http.StatusCreated {
+					t.Fatalf("a user's request: %s %s", response.Status, body)
+				}
+			}
+		})
 	}
 }
 

@@ -30,8 +30,12 @@ const (
 
 // API is the kube API as anybody reaches it.
 type API struct {
-	URL       *url.URL
+	URL *url.URL
+	// Transport is for requests of users that the API knows.
 	Transport http.RoundTripper
+	// strangers is for those that it may not know. It ends their HTTP/2 connections after
+	// an answer, and with them what others have under way; by HTTP/1.1 they share none.
+	strangers http.RoundTripper
 }
 
 // New returns the kube API at a URL whose certificate an authority of caFile has
@@ -45,11 +49,16 @@ func New(address, caFile string) (*API, error) {
 	if parsed.Path == "" {
 		parsed.Path = "/" // what is joined to no path at all is not absolute
 	}
-	transport, err := rest.TransportFor(&rest.Config{Host: address, TLSClientConfig: rest.TLSClientConfig{CAFile: caFile}})
-	if err != nil {
+	api := &API{URL: parsed}
+	config := &rest.Config{Host: address, TLSClientConfig: rest.TLSClientConfig{CAFile: caFile}}
+	if api.Transport, err = rest.TransportFor(config); err != nil {
 		return nil, fmt.Errorf("preparing connections to the kube API: %w", err)
 	}
-	return &API{URL: parsed, Transport: transport}, nil
+	config.NextProtos = []string{"http/1.1"}
+	if api.strangers, err = rest.TransportFor(config); err != nil {
+		return nil, fmt.Errorf("preparing connections of strangers to the kube API: %w", err)
+	}
+	return api, nil
 }
 
 // Who asks the kube API whom a token belongs to. A refusal is an APIStatus error.
@@ -102,7 +111,7 @@ func (a *API) Reachable(ctx context.Context) error {
 }
 
 func (a *API) do(request *http.Request) (answer []byte, status int, err error) {
-	response, err := a.Transport.RoundTrip(request)
+	response, err := a.strangers.RoundTrip(request)
 	if err != nil {
 		return nil, 0, fmt.Errorf("reaching the kube API: %w", err)
 	}
