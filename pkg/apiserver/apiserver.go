@@ -63,7 +63,7 @@ type completedConfig struct {
 	genericConfig genericapiserver.CompletedConfig
 	extraConfig   ExtraConfig
 	restOptions   *restOptions
-	leaving       *leaving
+	connections   *connections
 }
 
 // CompletedConfig is a configuration from which a server can be made. Only
@@ -81,11 +81,11 @@ func (c *Config) Complete() CompletedConfig {
 	}
 	c.GenericConfig.RESTOptionsGetter = options
 	c.GenericConfig.MaxRequestBodyBytes = maxBodyBytes
-	leaves := &leaving{}
+	connections := &connections{}
 	c.GenericConfig.BuildHandlerChainFunc = func(handler http.Handler, config *genericapiserver.Config) http.Handler {
-		return leaves.wrap(chainWithFrontProxy(handler, config))
+		return connections.wrap(chainWithFrontProxy(handler, config))
 	}
-	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options, leaves}}
+	return CompletedConfig{&completedConfig{c.GenericConfig.Complete(), c.ExtraConfig, options, connections}}
 }
 
 // New returns a server that is ready to be prepared and run.
@@ -116,7 +116,7 @@ func (c CompletedConfig) New() (*genericapiserver.GenericAPIServer, error) {
 	if err := c.addHealth(server); err != nil {
 		return nil, err
 	}
-	if err := server.AddPreShutdownHook("send-clients-away", c.leaving.begin); err != nil {
+	if err := server.AddPreShutdownHook("send-clients-away", c.connections.leave); err != nil {
 		return nil, fmt.Errorf("adding the shutdown hook: %w", err)
 	}
 	return server, nil

@@ -55,6 +55,8 @@ func NewOptions() *Options {
 	o.Recommended.Etcd = nil
 	o.Recommended.SecureServing.BindPort = 6443
 	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
+	// By HTTP/2 all that the cluster forwards would depend on one connection: ADR 23.
+	o.Recommended.SecureServing.DisableHTTP2Serving = true
 	admission := o.Recommended.Admission
 	storeengine.Register(admission.Plugins)
 	deletionprotection.Register(admission.Plugins)

@@ -5,26 +5,34 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/test/internal/harness"
 )
 
-// attempt is one read of a store.
+// attempt is one request.
 type attempt struct {
 	began, ended time.Time
 	err          error
 }
 
-// load reads a store through the cluster as fast as it can, in a number of loops.
+// load makes a request through the cluster as fast as it can, in a number of loops.
 type load struct {
+	method, path string
+	body         func() string
+
 	mu     sync.Mutex
 	count  int
 	failed []attempt
@@ -33,14 +41,13 @@ type load struct {
 	all  sync.WaitGroup
 }
 
-const readers = 16
-
-func startLoad(t *testing.T, path string) *load {
+// start begins with a number of loops, until the test ends.
+func (l *load) start(t *testing.T, loops int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{stop: cancel}
+	l.stop = cancel
 	t.Cleanup(l.end)
-	for range readers {
+	for range loops {
 		// A connection each, as of as many clients.
 		config := env.Admin()
 		client, err := rest.HTTPClientFor(config)
@@ -51,7 +58,7 @@ func startLoad(t *testing.T, path string) *load {
 			defer client.CloseIdleConnections()
 			for ctx.Err() == nil {
 				a := attempt{began: time.Now()}
-				a.err = readOnce(ctx, client, config.Host+path)
+				a.err = l.once(ctx, client, config.Host)
 				a.ended = time.Now()
 				if ctx.Err() == nil {
 					l.add(a)
@@ -59,7 +66,6 @@ func startLoad(t *testing.T, path string) *load {
 			}
 		})
 	}
-	return l
 }
 
 func (l *load) add(a attempt) {
@@ -77,25 +83,26 @@ func (l *load) end() {
 	l.all.Wait()
 }
 
-// served is how many reads there have been.
+// served is how many requests there have been.
 func (l *load) served() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.count
 }
 
-// more waits until as many more reads were answered.
+// more waits until as many more requests were answered.
 func (l *load) more(t *testing.T, count int) {
 	t.Helper()
 	from := l.served()
-	harness.Eventually(t, patience, "more reads", func(context.Context) (bool, error) { return l.served() >= from+count, nil })
+	harness.Eventually(t, patience, "more requests", func(context.Context) (bool, error) { return l.served() >= from+count, nil })
 }
 
-func readOnce(ctx context.Context, client *http.Client, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (l *load) once(ctx context.Context, client *http.Client, host string) error {
+	request, err := http.NewRequestWithContext(ctx, l.method, host+l.path, strings.NewReader(l.body()))
 	if err != nil {
 		return err
 	}
+	request.Header.Set("Content-Type", string(types.MergePatchType))
 	response, err := client.Do(request)
 	if err != nil {
 		return err
@@ -108,8 +115,8 @@ func readOnce(ctx context.Context, client *http.Client, url string) error {
 	return err
 }
 
-// A replica that goes is not noticed by those who read, and of one that dies or hangs
-// they notice what was under way and what the cluster sends to it until it knows.
+// A replica that goes is not noticed by anybody. Of one that dies or hangs those notice
+// who had a write under way there, or sent there until the cluster knew; others go on.
 func TestReplicasFail(t *testing.T) {
 	for name, test := range map[string]struct {
 		fail func(*harness.Balancer, *harness.Server)
@@ -125,25 +132,62 @@ func TestReplicasFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			first, second := env.StartServer(t, env.Database()), env.StartServer(t, env.Database())
 			balancer := env.Balance(t, first, second)
-			namespace := env.NewNamespace(t)
-			store := newStore(t, namespace)
-			reads := startLoad(t, group+"/namespaces/"+namespace+"/stores/"+store.Name+"?resourceVersion=0")
+			reads, writes := startLoad(t)
 			began := time.Now()
 			reads.more(t, 2000)
 			t.Logf("%.0f reads per second on %d processors", float64(reads.served())/time.Since(began).Seconds(), runtime.NumCPU())
-			// The cluster reads over one connection: it leads to one of the two.
-			for _, server := range []*harness.Server{first, second} {
-				at := time.Now()
-				test.fail(balancer, server)
-				<-server.Exited()
-				reads.more(t, 2000)
-				check(t, reads, at, test.noticed)
-				next := env.StartServer(t, env.Database())
-				balancer.Add(next)
-				balancer.Await(t, next)
+			at, served := time.Now(), reads.served()
+			test.fail(balancer, first)
+			reads.more(t, 100)
+			if waited := time.Since(at); waited > 5*time.Second {
+				t.Errorf("nobody could read for %s", waited)
 			}
+			<-first.Exited()
+			t.Logf("%d reads until the replica had ended, %s after the signal", reads.served()-served, time.Since(at).Round(time.Millisecond))
+			reads.more(t, 2000)
+			check(t, "reads", reads, at, test.noticed)
+			check(t, "writes", writes, at, test.noticed)
 		})
 	}
+}
+
+// A replica that comes while others serve gets a part of what is asked without a pause.
+func TestReplicaComes(t *testing.T) {
+	first, second := env.StartServer(t, env.Database()), env.StartServer(t, env.Database())
+	balancer := env.Balance(t, first)
+	reads, _ := startLoad(t)
+	reads.more(t, 2000)
+	balancer.Add(second)
+	harness.Eventually(t, patience, "the new replica to serve", func(ctx context.Context) (bool, error) {
+		_, metrics := harness.Request(ctx, t, second.As(env.Admin()), http.MethodGet, "/metrics", http.Header{}, "")
+		served := 0
+		for _, count := range getsServed.FindAllStringSubmatch(metrics, -1) {
+			n, err := strconv.Atoi(count[1])
+			if err != nil {
+				return false, err
+			}
+			served += n
+		}
+		return served > 100, nil
+	})
+}
+
+var getsServed = regexp.MustCompile(`(?m)^apiserver_request_total{.*resource="stores".*verb="GET".*} (\d+)$`)
+
+// startLoad reads and writes a new store.
+func startLoad(t *testing.T) (reads, writes *load) {
+	t.Helper()
+	namespace := env.NewNamespace(t)
+	store := newStore(t, namespace)
+	path := group + "/namespaces/" + namespace + "/stores/" + store.Name
+	// From the memory of a replica that has heard of the store.
+	reads = &load{method: http.MethodGet, path: path + "?resourceVersion=" + store.ResourceVersion, body: func() string { return "" }}
+	writes = &load{method: http.MethodPatch, path: path, body: func() string {
+		return fmt.Sprintf(`{"metadata":{"labels":{"example.com/part":%q}}}`, rand.String(8))
+	}}
+	reads.start(t, 16)
+	writes.start(t, 2)
+	return reads, writes
 }
 
 func signal(s syscall.Signal) func(*harness.Balancer, *harness.Server) {
@@ -152,13 +196,13 @@ func signal(s syscall.Signal) func(*harness.Balancer, *harness.Server) {
 
 // check says what failed since a replica was sent a signal, and fails the test for more
 // than is allowed.
-func check(t *testing.T, reads *load, at time.Time, noticed time.Duration) {
+func check(t *testing.T, what string, l *load, at time.Time, noticed time.Duration) {
 	t.Helper()
-	reads.mu.Lock()
-	defer reads.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var underWay, later int
 	var last time.Duration
-	for _, a := range reads.failed {
+	for _, a := range l.failed {
 		since := a.began.Sub(at)
 		last = max(last, a.ended.Sub(at))
 		switch {
@@ -167,12 +211,12 @@ func check(t *testing.T, reads *load, at time.Time, noticed time.Duration) {
 		case since <= noticed:
 			later++
 		default:
-			t.Errorf("a read that began %s after the signal failed: %v", since, a.err)
+			t.Errorf("%s: one that began %s after the signal failed: %v", what, since, a.err)
 		}
 	}
 	if noticed == 0 && underWay > 0 {
-		t.Errorf("%d reads that were under way failed, for example with %v", underWay, reads.failed[0].err)
+		t.Errorf("%d %s that were under way failed, for example with %v", underWay, what, l.failed[0].err)
 	}
-	t.Logf("failed: %d reads that were under way and %d later ones, the last %s after the signal", underWay, later, last.Round(time.Millisecond))
-	reads.failed = slices.Delete(reads.failed, 0, len(reads.failed))
+	t.Logf("failed: %d %s that were under way and %d later ones, the last %s after the signal", underWay, what, later, last.Round(time.Millisecond))
+	l.failed = slices.Delete(l.failed, 0, len(l.failed))
 }
