@@ -6,7 +6,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/test/bench/internal/report"
 	"platform.dev/stores/test/internal/harness"
@@ -76,33 +74,11 @@ func contenders(b *testing.B) []*resource {
 		"metadata":{"generateName":"flowers-","annotations":{"about":"` + padding + `"}},"spec":{"reference":"one"}}`})
 }
 
-// client makes requests by a connection of its own.
-type client struct {
-	*http.Client
-	host string
-}
-
-func newClient() (*client, error) {
-	config := env.Admin()
-	c, err := rest.HTTPClientFor(config)
-	return &client{c, config.Host}, err
-}
-
-// do makes a request and returns how much it was answered.
-func (c *client) do(ctx context.Context, method, path, body string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.host+path, strings.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := c.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode >= http.StatusBadRequest {
-		err = fmt.Errorf("%s %s: %s: %s", method, path, response.Status, answer)
+// ask makes a request and returns how much it was answered.
+func ask(ctx context.Context, client *harness.Client, method, path, body string) (int, error) {
+	status, answer, err := client.Send(ctx, method, path, http.Header{"Content-Type": {"application/json"}}, body)
+	if err == nil && status >= http.StatusBadRequest {
+		err = fmt.Errorf("%s %s: %d %s", method, path, status, answer)
 	}
 	return len(answer), err
 }
@@ -129,14 +105,14 @@ func measure(b *testing.B, r *resource, method, path, body string) {
 	b.SetParallelism(clients / runtime.GOMAXPROCS(0))
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
-		c, err := newClient()
+		c, err := harness.NewClient(env.Admin())
 		if err != nil {
 			b.Error(err)
 			return
 		}
 		defer c.CloseIdleConnections()
 		for pb.Next() {
-			if _, err := c.do(b.Context(), method, path, body); err != nil {
+			if _, err := ask(b.Context(), c, method, path, body); err != nil {
 				b.Error(err)
 				return
 			}
@@ -152,18 +128,18 @@ func measure(b *testing.B, r *resource, method, path, body string) {
 // BenchmarkRequests compares requests for the three resources. None has a controller.
 func BenchmarkRequests(b *testing.B) {
 	all := contenders(b)
-	first, err := newClient()
+	first, err := harness.NewClient(env.Admin())
 	if err != nil {
 		b.Fatal(err)
 	}
 	full := env.NewNamespace(b)
 	for _, r := range all {
 		for range listed - 1 {
-			if _, err := first.do(b.Context(), http.MethodPost, r.in(full), r.manifest); err != nil {
+			if _, err := ask(b.Context(), first, http.MethodPost, r.in(full), r.manifest); err != nil {
 				b.Fatal(err)
 			}
 		}
-		size, err := first.do(b.Context(), http.MethodPost, r.in(full), strings.Replace(r.manifest, `"generateName":"flowers-"`, `"name":"flowers"`, 1))
+		size, err := ask(b.Context(), first, http.MethodPost, r.in(full), strings.Replace(r.manifest, `"generateName":"flowers-"`, `"name":"flowers"`, 1))
 		if err != nil {
 			b.Fatal(err)
 		}

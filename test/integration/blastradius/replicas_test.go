@@ -3,13 +3,11 @@ package blastradius
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,7 +15,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/client-go/rest"
 
 	"platform.dev/stores/test/internal/harness"
 )
@@ -49,8 +46,7 @@ func (l *load) start(t *testing.T, loops int) {
 	t.Cleanup(l.end)
 	for range loops {
 		// A connection each, as of as many clients.
-		config := env.Admin()
-		client, err := rest.HTTPClientFor(config)
+		client, err := harness.NewClient(env.Admin())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +54,7 @@ func (l *load) start(t *testing.T, loops int) {
 			defer client.CloseIdleConnections()
 			for ctx.Err() == nil {
 				a := attempt{began: time.Now()}
-				a.err = l.once(ctx, client, config.Host)
+				a.err = l.once(ctx, client)
 				a.ended = time.Now()
 				if ctx.Err() == nil {
 					l.add(a)
@@ -97,20 +93,10 @@ func (l *load) more(t *testing.T, count int) {
 	harness.Eventually(t, patience, "more requests", func(context.Context) (bool, error) { return l.served() >= from+count, nil })
 }
 
-func (l *load) once(ctx context.Context, client *http.Client, host string) error {
-	request, err := http.NewRequestWithContext(ctx, l.method, host+l.path, strings.NewReader(l.body()))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", string(types.MergePatchType))
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, body)
+func (l *load) once(ctx context.Context, client *harness.Client) error {
+	status, answer, err := client.Send(ctx, l.method, l.path, http.Header{"Content-Type": {string(types.MergePatchType)}}, l.body())
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%d %s", status, answer)
 	}
 	return err
 }

@@ -91,27 +91,48 @@ func Eventually(t testing.TB, timeout time.Duration, what string, done func(cont
 	}
 }
 
-// Request makes one plain request and returns the status and the body of its answer.
+// Client makes plain requests by connections of its own.
+type Client struct {
+	*http.Client
+	host string
+}
+
+// NewClient returns a client of the cluster that config leads to.
+func NewClient(config *rest.Config) (*Client, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of %s: %w", config.Host, err)
+	}
+	return &Client{client, config.Host}, nil
+}
+
+// Send makes one request and returns the status and the body of its answer.
+func (c *Client) Send(ctx context.Context, method, path string, header http.Header, body string) (int, string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.host+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header = header
+	response, err := c.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(answer), err
+}
+
+// Request makes one request with a Client of its own.
 func Request(ctx context.Context, t testing.TB, config *rest.Config, method, path string, header http.Header, body string) (int, string) {
 	t.Helper()
-	client, err := rest.HTTPClientFor(config)
+	client, err := NewClient(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, method, config.Host+path, strings.NewReader(body))
+	status, answer, err := client.Send(ctx, method, path, header, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header = header
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(answer)
+	return status, answer
 }
