@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -204,5 +203,4 @@ func check(t *testing.T, what string, l *load, at time.Time, noticed time.Durati
 		t.Errorf("%d %s that were under way failed, for example with %v", underWay, what, l.failed[0].err)
 	}
 	t.Logf("failed: %d %s that were under way and %d later ones, the last %s after the signal", underWay, what, later, last.Round(time.Millisecond))
-	l.failed = slices.Delete(l.failed, 0, len(l.failed))
 }
