@@ -172,6 +172,9 @@ func (s *SDK) Upgrade(ctx context.Context, r Request) (*Release, error) {
 		return nil, err
 	}
 	observed.keep = r.Keep
+	if err := recall(cfg, r.Namespace, r.Name, last); err != nil {
+		return nil, err
+	}
 	chart, err := r.Chart.Parse()
 	if err != nil {
 		return nil, err
@@ -204,9 +207,34 @@ func (s *SDK) Rollback(ctx context.Context, namespace, name string, to int) (*Re
 	if _, err := read(cfg, namespace, name, to); errors.Is(err, ErrReleaseNotFound) {
 		return nil, err
 	}
+	if err := recall(cfg, namespace, name, last); err != nil {
+		return nil, err
+	}
 	rollback := action.NewRollback(cfg)
 	rollback.Version, rollback.MaxHistory, rollback.DisableHooks = to, maxHistory, true
 	return outcome(cfg, observed, "rolling back", namespace, name, rollback.Run(name))
+}
+
+// recall tells the client by which manifests the objects of a release may have been set
+// last: those of the revision that was deployed last and of all that failed since.
+func recall(cfg *action.Configuration, namespace, name string, last *Release) error {
+	if last.Status == StatusDeployed {
+		return nil
+	}
+	history, err := cfg.Releases.History(name)
+	if err != nil {
+		return fmt.Errorf("reading the revisions of release %s/%s: %w", namespace, name, err)
+	}
+	releaseutil.SortByRevision(history)
+	var attempts []string
+	for _, rel := range history {
+		if rel.Info.Status == release.StatusDeployed {
+			attempts = nil
+		}
+		attempts = append(attempts, rel.Manifest)
+	}
+	cfg.KubeClient.(*client).attempts = attempts
+	return nil
 }
 
 // outcome is what an action has come to, by what was stored.

@@ -299,6 +299,54 @@ func TestFailedActionsRecover(t *testing.T) {
 	}
 }
 
+// What failed actions have set goes when it is not asked for any more, though Helm only
+// knows what the action before set, or the last that did not fail.
+func TestFailedActionsLeaveNothingSet(t *testing.T) {
+	t.Parallel()
+	upgrade := func(t *testing.T, sdk *SDK, ns string) (*Release, error) {
+		t.Helper()
+		return sdk.Upgrade(t.Context(), request(t, ns, map[string]any{"title": "after"}))
+	}
+	rollback := func(t *testing.T, sdk *SDK, ns string) (*Release, error) {
+		t.Helper()
+		return sdk.Rollback(t.Context(), ns, "store", 1)
+	}
+	for name, tc := range map[string]struct {
+		failed []int // ports of upgrades that fail after they have set it
+		then   func(*testing.T, *SDK, string) (*Release, error)
+	}{
+		"an upgrade, then none":          {[]int{8080}, upgrade},
+		"an upgrade, then back":          {[]int{8080}, rollback},
+		"two upgrades, then none":        {[]int{8080, 9090}, upgrade},
+		"there and back, and then none":  {[]int{8080, 80}, upgrade},
+		"there and back, and then back":  {[]int{8080, 80}, rollback},
+		"there and there, and then back": {[]int{8080, 8080}, rollback},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sdk, client, ns := onCluster(t)
+			if _, err := sdk.Install(t.Context(), request(t, ns, map[string]any{"title": "before"})); err != nil {
+				t.Fatal(err)
+			}
+			for _, port := range tc.failed {
+				if _, err := sdk.Upgrade(t.Context(), request(t, ns, map[string]any{"port": port, "bad": true})); err == nil {
+					t.Fatal("an upgrade to what the API server refuses has not failed")
+				}
+			}
+			if rel, err := tc.then(t, sdk, ns); err != nil || rel.Status != StatusDeployed {
+				t.Fatalf("got %+v, %v", rel, err)
+			}
+			service, err := client.CoreV1().Services(ns).Get(t.Context(), "shop", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ports := service.Spec.Ports; len(ports) != 1 || ports[0].Port != 80 {
+				t.Errorf("the Service has the ports %+v, want 80 only", ports)
+			}
+		})
+	}
+}
+
 func TestInstallAfterTheRecordWasRemoved(t *testing.T) {
 	t.Parallel()
 	sdk, client, ns := onCluster(t)
