@@ -269,20 +269,15 @@ func TestStrangersEndNobodysRequests(t *testing.T) {
 		"the session of one deleted": func() { former.do(http.MethodGet, "/k8s/version", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			done := make(chan struct{})
+			ctx, stop := context.WithCancel(t.Context())
 			var strangers sync.WaitGroup
 			strangers.Go(func() {
-				for {
-					select {
-					case <-done:
-						return
-					default:
-						ask()
-					}
+				for ctx.Err() == nil {
+					ask()
 				}
 			})
 			defer strangers.Wait()
-			defer close(done)
+			defer stop()
 			for range writes {
 				if response, body := keeper.do(http.MethodPost, storesIn(namespace)+"?dryRun=All", manifest); response.StatusCode != http.StatusCreated {
 					t.Fatalf("a user's request: %s %s", response.Status, body)

@@ -144,22 +144,17 @@ func (c *controlPlane) user(name string, groups ...string) (*rest.Config, error)
 
 // answers makes one request and fails unless it succeeds.
 func answers(ctx context.Context, config *rest.Config, path string) error {
-	client, err := rest.HTTPClientFor(config)
+	client, err := NewClient(config)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+path, nil)
+	status, _, err := client.Send(ctx, http.MethodGet, path, http.Header{}, "")
 	if err != nil {
 		return err
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", path, response.Status)
+	if status != http.StatusOK {
+		return fmt.Errorf("%s answers %d %s", path, status, http.StatusText(status))
 	}
 	return nil
 }
